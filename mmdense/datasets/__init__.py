@@ -1,0 +1,1 @@
+"""Seeded synthetic data sets in the formats the hosts read."""

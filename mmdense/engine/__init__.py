@@ -1,0 +1,1 @@
+"""Hooks, parameter schedulers and checkpoint compatibility: mmengine only."""

@@ -1,0 +1,22 @@
+"""Imports whatever registers mmdense's classes, host by host.
+
+A host that is not installed, or that refuses to import, costs only its own
+names: the others register all the same.
+"""
+import importlib
+import importlib.util
+import warnings
+
+import mmdense.adapters  # noqa: F401
+
+for host in ('mmpose', 'mmseg', 'mmdet'):
+    if importlib.util.find_spec(host) is None:
+        continue
+    try:
+        importlib.import_module(f'mmdense.{host}')
+    except Exception as error:  # a host's own version assertions, mostly
+        warnings.warn(
+            f'{host} is installed but does not import ({error!r}); '
+            f'mmdense registers nothing for it. `python tools/doctor.py` '
+            'names the cause.',
+            stacklevel=2)

@@ -1,0 +1,1 @@
+"""The papers' figures as plain ``nn.Module``: torch and mmdense.ops only."""

@@ -1,0 +1,1 @@
+"""Operators: per-channel bilinear shift, adaptive dilated convolution."""

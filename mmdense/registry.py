@@ -1,0 +1,53 @@
+"""The registries of mmdense: scope ``mmdense``, children of mmengine's roots.
+
+``type='mmdense.X'`` in a config works with nothing imported: mmengine imports
+this module by its name, and a registry imports ``locations`` on first use.
+Registering here also puts the bare name into mmengine's root registry, where
+every host looks last, so that ``custom_imports = dict(imports=[
+'mmdense.mmpose'])`` and ``type='X'`` work too.
+"""
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as \
+    MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import Registry
+
+from mmdense.engine.checkpoint import allow_mmengine_checkpoints
+
+__all__ = [
+    'DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS',
+    'PARAM_SCHEDULERS', 'TRANSFORMS'
+]
+
+
+class _SharedRegistry(Registry):
+    """A registry whose entries the root registry holds too, by bare name."""
+
+    def _register_module(self, module, module_name=None, force=False):
+        super()._register_module(module, module_name, force)
+        self.parent._register_module(module, module_name, force)
+
+
+def _child(root: Registry) -> Registry:
+    return _SharedRegistry(
+        root.name,
+        parent=root,
+        scope='mmdense',
+        locations=['mmdense.locations'])
+
+
+MODELS = _child(MMENGINE_MODELS)
+DATASETS = _child(MMENGINE_DATASETS)
+TRANSFORMS = _child(MMENGINE_TRANSFORMS)
+METRICS = _child(MMENGINE_METRICS)
+HOOKS = _child(MMENGINE_HOOKS)
+PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS)
+OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS)
+
+# Every way to build one of our types comes through here before a checkpoint
+# is read, so `mim test` and `--resume` load what mmengine wrote.
+allow_mmengine_checkpoints()
