@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# Makes .venv with the pinned stack and mmdense in it. Run it again at will:
+# finished steps are skipped, a stopped one is taken up where it stopped.
+#
+#   MMDENSE_WHEELS   an extra folder of wheels, searched for mmcv as
+#                    <folder>/torch-<version>/mmcv-*.whl
+#   MAX_JOBS         compilers at a time (default: the number of cores)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+VENV=$PWD/.venv
+LOG=$VENV/set_up.log
+DONE=$VENV/steps
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mmdense/wheels
+STEPS=7
+# What the finished environment and a build of mmcv take, in MiB.
+DISK_NEEDED=9000
+
+fail() {
+  printf 'set-up failed: %s\n' "$1" >&2
+  exit 1
+}
+
+version_of() { # a package's pin
+  sed -n "s/^$1==//p" requirements/constraints.txt
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3.11 python3 python}; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+        2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.11 found (the pinned stack is tested on it alone):\
+ install it, or name it with PYTHON=/path/to/python3.11"
+}
+
+# Reads the end of the log and says in one line what went wrong.
+explain() {
+  local step=$1 tail
+  tail=$(tail -n 200 "$LOG")
+  if grep -q 'No space left on device' <<<"$tail"; then
+    fail "$step: the disk is full; free about $DISK_NEEDED MiB and run again"
+  elif grep -qE 'NewConnectionError|ConnectTimeout|Read timed out|Temporary failure in name resolution|Name or service not known|ConnectionError|Network is unreachable|ProxyError' <<<"$tail"; then
+    fail "$step: the package index cannot be reached; check the network\
+ (or pip's index and proxy settings) and run again"
+  elif grep -qE 'No matching distribution found' <<<"$tail"; then
+    fail "$step: $(grep -m1 'No matching distribution found' <<<"$tail" |
+      sed 's/^ERROR: //'); the package index lacks the pinned version"
+  elif grep -qE "(gcc|g\+\+|c\+\+).*(not found|No such file)|command '.*(gcc|g\+\+|c\+\+)' failed: No such file" <<<"$tail"; then
+    fail "$step: no C++ compiler; install one (Debian: apt install g++)"
+  else
+    fail "$step: $(grep -iE 'error' <<<"$tail" | tail -n 1 | cut -c1-200);\
+ the whole log is .venv/set_up.log"
+  fi
+}
+
+# stamp NAME KEY: the file that says step NAME has succeeded for this KEY.
+stamp() {
+  echo "$DONE/$1.$(cksum <<<"$2" | cut -d' ' -f1)"
+}
+
+# step NUMBER NAME KEY WHAT COMMAND...: runs COMMAND unless it has succeeded
+# for this KEY; shows a line a minute while it works.
+step() {
+  local number=$1 name=$2 key=$3 what=$4 start=$SECONDS pid code=0
+  shift 4
+  [ -e "$(stamp "$name" "$key")" ] && return
+  printf '[%s/%s] %s\n' "$number" "$STEPS" "$what"
+  printf '\n=== %s ===\n' "$name" >>"$LOG"
+  "$@" >>"$LOG" 2>&1 &
+  pid=$!
+  trap 'kill $pid 2>/dev/null; exit 130' INT TERM
+  while kill -0 $pid 2>/dev/null; do
+    sleep 1
+    if (((SECONDS - start) % 60 == 59)); then
+      printf '      %d min, %s\n' $(((SECONDS - start + 1) / 60)) \
+        "$(progress)"
+      sleep 1
+    fi
+  done
+  wait $pid || code=$?
+  trap - INT TERM
+  [ $code -eq 0 ] || explain "$name"
+  rm -f "$DONE/$name".*
+  touch "$(stamp "$name" "$key")"
+}
+
+progress() {
+  tail -n 50 "$LOG" | grep -oE '^\[[0-9]+/[0-9]+\]' | tail -n 1 |
+    sed 's/.*/& files compiled/' | grep . || echo working
+}
+
+pip() {
+  "$VENV/bin/python" -m pip --disable-pip-version-check install \
+    -c requirements/constraints.txt "$@"
+}
+
+has_cuda() {
+  command -v nvcc >/dev/null && nvidia-smi -L >/dev/null 2>&1
+}
+
+# An mmcv wheel is right for one torch, one Python, one platform only, and
+# nothing in its name says which torch: hence the folders' names.
+mmcv_wheel() {
+  find "$1" -maxdepth 1 -name "mmcv-$MMCV-cp311-*$(uname -m).whl" \
+    2>/dev/null | head -n 1
+}
+
+# compile_mmcv CUDA FOLDER: leaves the wheel in FOLDER. The build tree stays
+# until then, so that a stopped compilation goes on where it was.
+compile_mmcv() {
+  local build=$2.build
+  mkdir -p "$build"
+  if [ ! -e "$build/src/setup.py" ]; then
+    # pip's own cache would hand over a wheel built against another torch.
+    "$VENV/bin/python" -m pip download --no-deps --no-build-isolation \
+      --no-cache-dir --no-binary mmcv --dest "$build" "mmcv==$MMCV"
+    mkdir -p "$build/src.part"
+    tar -xf "$build/mmcv-$MMCV".tar.gz -C "$build/src.part" \
+      --strip-components=1
+    mv "$build/src.part" "$build/src"
+  fi
+  (
+    cd "$build/src"
+    MMCV_WITH_OPS=1 FORCE_CUDA=$1 CFLAGS=-g0 \
+      MAX_JOBS=${MAX_JOBS:-$(nproc)} PATH=$VENV/bin:$PATH \
+      "$VENV/bin/python" setup.py bdist_wheel --dist-dir "$2.part"
+  )
+  rm -rf "$2"
+  mv "$2.part" "$2"
+  rm -rf "$build"
+}
+
+install_mmcv() {
+  # --no-deps: a wheel is reinstalled even where the version is the same.
+  pip --no-deps --no-cache-dir --force-reinstall "$1"
+}
+
+install_xtcocotools() {
+  # Its wheels are built for numpy 1.
+  pip --no-binary xtcocotools --no-build-isolation --no-cache-dir xtcocotools
+}
+
+install_mmdense() {
+  PATH=$VENV/bin:$PATH "$VENV/bin/python" -m pip \
+    --disable-pip-version-check install --no-deps --no-build-isolation \
+    --no-cache-dir -v -e .
+}
+
+python=$(find_python)
+free=$(df -Pm . | awk 'NR == 2 { print $4 }')
+if [ ! -e "$DONE" ] && [ "$free" -lt "$DISK_NEEDED" ]; then
+  fail "only $free MiB free here, the environment takes about $DISK_NEEDED"
+fi
+if [ ! -x "$VENV/bin/python" ] || [ ! -e "$DONE" ]; then
+  rm -rf "$VENV"
+  "$python" -m venv "$VENV" ||
+    fail "$python -m venv failed (Debian: apt install python3-venv)"
+  mkdir -p "$DONE"
+fi
+
+TORCH=$(version_of torch) MMCV=$(version_of mmcv)
+pins=$(cat requirements/*.txt)
+
+step 1 torch "$TORCH $(version_of torchvision)" \
+  "torch $TORCH with torchvision $(version_of torchvision) (1 to 5 min)" \
+  pip torch torchvision
+step 2 build-tools "$pins" 'build tools' pip setuptools wheel Cython numpy ninja
+
+if has_cuda; then
+  cuda=1 built_for=cuda$(nvcc --version |
+    sed -n 's/.*release \([0-9.]*\).*/\1/p')
+else
+  cuda=0 built_for=cpu
+fi
+cached=$CACHE/torch-$TORCH-$built_for-cp311-mmcv-$MMCV
+if [ ! -e "$(stamp mmcv "$TORCH $MMCV $built_for")" ]; then
+  wheel=$(mmcv_wheel "$cached")
+  if [ -z "$wheel" ] && [ $cuda -eq 0 ] && [ -n "${MMDENSE_WHEELS:-}" ]; then
+    wheel=$(mmcv_wheel "$MMDENSE_WHEELS/torch-$TORCH")
+  fi
+  if [ -z "$wheel" ]; then
+    command -v "${CXX:-g++}" >/dev/null ||
+      fail "mmcv must be compiled and there is no C++ compiler; install one\
+ (Debian: apt install g++)"
+    rm -f "$DONE"/mmcv-wheel.*
+    step 3 mmcv-wheel "$cached" \
+      "no mmcv $MMCV wheel for torch $TORCH: compiling it for $built_for, once\
+ (20 to 35 min on 2 cores; the wheel is kept in $CACHE)" \
+      compile_mmcv $cuda "$cached"
+    wheel=$(mmcv_wheel "$cached")
+  fi
+  step 3 mmcv "$TORCH $MMCV $built_for" "mmcv from $wheel" install_mmcv "$wheel"
+fi
+
+step 4 packages "$pins" 'what the hosts import, tests, export (1 min)' \
+  pip -r requirements.txt
+step 5 hosts "$pins" 'mmengine, mmdet, mmsegmentation, mmpose, mim' \
+  pip --no-deps -r requirements/mm.txt
+step 6 xtcocotools "$pins" 'xtcocotools, compiled (20 s)' install_xtcocotools
+step 7 mmdense "$PWD $(cat setup.py; find mmdense/ops -name '*.cpp' \
+  -exec cat {} +)" 'mmdense, editable, with its CPU kernels (1 to 2 min)' \
+  install_mmdense
