@@ -21,6 +21,8 @@ fail() {
   exit 1
 }
 
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+
 version_of() { # a package's pin
   sed -n "s/^$1==//p" requirements/constraints.txt
 }
@@ -107,7 +109,7 @@ has_cuda() {
 # nothing in its name says which torch: hence the folders' names.
 mmcv_wheel() {
   find "$1" -maxdepth 1 -name "mmcv-$MMCV-cp311-*$(uname -m).whl" \
-    2>/dev/null | head -n 1
+    2>/dev/null | head -n 1 || true
 }
 
 # compile_mmcv CUDA FOLDER: leaves the wheel in FOLDER. The build tree stays
