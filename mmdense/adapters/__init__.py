@@ -1,2 +1,3 @@
 """Adapters any host takes: necks, convolution layers, wrappers."""
+import mmdense.adapters.flattening_neck  # noqa: F401
 import mmdense.engine  # noqa: F401

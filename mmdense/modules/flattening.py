@@ -1,0 +1,244 @@
+"""The Flattening Module: coarse features to fine ones in one grouped layer.
+
+Source: X. Cai and Y.-F. Pu, *FlatteNet: A Simple Versatile Framework for
+Dense Pixelwise Prediction*, arXiv:1909.09961, Section III-B, Fig. 2 and 3,
+Tables I, VII, IX and XI.
+"""
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from mmdense.modules.rearrangement import Rearrangement, channel_shuffle
+
+
+def _check_divides(name: str, groups: int, channels: int) -> None:
+    """Refuse ``groups`` that do not divide ``channels``, naming those near."""
+    if groups >= 1 and channels % groups == 0:
+        return
+    divisors = [d for d in range(1, channels + 1) if channels % d == 0]
+    below = [d for d in divisors if d < groups][-1:]
+    above = [d for d in divisors if d > groups][:1]
+    near = ' and '.join(str(d) for d in below + above)
+    raise ValueError(f'{name}={groups} does not divide the {channels} '
+                     f'channels; the nearest that do: {near}')
+
+
+def _check_geometry(kernel_size: int, stride: int, multiplier: int) -> None:
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(
+            f'kernel_size wants a positive odd number, got {kernel_size}')
+    if stride < 1:
+        raise ValueError(f'stride wants at least 1, got {stride}')
+    if multiplier < 1:
+        raise ValueError(f'multiplier wants at least 1, got {multiplier}')
+
+
+def _init_conv(conv: nn.Conv2d, nonlinearity: str) -> None:
+    # Fan-in counts the inputs of one group only, so the spread is right
+    # whatever the groups.
+    nn.init.kaiming_normal_(conv.weight, nonlinearity=nonlinearity)
+
+
+def _init_norm(norm: nn.BatchNorm2d) -> None:
+    nn.init.ones_(norm.weight)
+    nn.init.zeros_(norm.bias)
+
+
+class DepthwiseSeparableGroupConv(nn.Module):
+    """DWSGConv layer (Section III-B.1, Fig. 3).
+
+    ``k x k`` depthwise convolution and batch norm; first pointwise group
+    convolution, batch norm and PReLU; channel shuffle; second pointwise group
+    convolution, batch norm and ReLU. No convolution has a bias, and nothing
+    but the batch norm follows the depthwise one.
+
+    The paper asks for the complementary condition ``groups_first *
+    groups_second == in_channels``, with which every output sees every input
+    channel exactly once. It is not enforced: the paper's own detection model
+    (32, 32 on 2048 channels) departs from it and is dense all the same.
+
+    Args:
+        in_channels (int): Channels of the input.
+        groups_first (int): ``g1``, groups of the first pointwise convolution,
+            and ``g2``, those of the channel shuffle after it.
+        groups_second (int): ``g3``, groups of the second pointwise
+            convolution.
+        kernel_size (int): Of the depthwise convolution, odd.
+        stride (int): Of the depthwise convolution.
+        multiplier (int): Output channels over input channels.
+        activation (str): ``'PReLU'`` (channel-wise, slopes 1 at the start) or
+            ``'ReLU'``, after the first pointwise convolution.
+
+    Raises:
+        ValueError: If a group number does not divide the channels (the
+            message names the nearest that do), or another argument is out of
+            range.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 groups_first: int,
+                 groups_second: int,
+                 kernel_size: int = 3,
+                 stride: int = 1,
+                 multiplier: int = 1,
+                 activation: str = 'PReLU'):
+        super().__init__()
+        _check_geometry(kernel_size, stride, multiplier)
+        _check_divides('groups_first', groups_first, in_channels)
+        _check_divides('groups_second', groups_second, in_channels)
+        if activation not in ('PReLU', 'ReLU'):
+            raise ValueError(
+                f"activation wants 'PReLU' or 'ReLU', got {activation!r}")
+        self.out_channels = multiplier * in_channels
+        self.groups_first = groups_first
+        self.depthwise = nn.Conv2d(
+            in_channels,
+            in_channels,
+            kernel_size,
+            stride,
+            kernel_size // 2,
+            groups=in_channels,
+            bias=False)
+        self.depthwise_norm = nn.BatchNorm2d(in_channels)
+        self.first = nn.Conv2d(
+            in_channels, in_channels, 1, groups=groups_first, bias=False)
+        self.first_norm = nn.BatchNorm2d(in_channels)
+        self.activation = nn.PReLU(in_channels) if activation == 'PReLU' \
+            else nn.ReLU(inplace=True)
+        self.second = nn.Conv2d(
+            in_channels,
+            self.out_channels,
+            1,
+            groups=groups_second,
+            bias=False)
+        self.second_norm = nn.BatchNorm2d(self.out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Slopes 1 (Section IV-A.2); the paper names no other value."""
+        _init_conv(self.depthwise, 'linear')
+        _init_conv(self.first, 'linear')
+        _init_conv(self.second, 'relu')
+        for norm in (self.depthwise_norm, self.first_norm, self.second_norm):
+            _init_norm(norm)
+        if isinstance(self.activation, nn.PReLU):
+            nn.init.ones_(self.activation.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, multiplier * C, H / stride, W / stride)."""
+        x = self.depthwise_norm(self.depthwise(x))
+        x = self.activation(self.first_norm(self.first(x)))
+        x = channel_shuffle(x, self.groups_first)
+        return self.relu(self.second_norm(self.second(x)))
+
+
+class RegularConv(nn.Module):
+    """What the DWSGConv layer is compared with: a dense 1x1 convolution.
+
+    Table II, "Regular 1x1 conv": it takes the place of the whole layer, the
+    depthwise convolution included. The paper's 4.19 M counts the convolution
+    without its batch norm.
+
+    Args:
+        in_channels (int): Channels of the input.
+        multiplier (int): Output channels over input channels.
+
+    Raises:
+        ValueError: If ``multiplier`` is below 1.
+    """
+
+    def __init__(self, in_channels: int, multiplier: int = 1):
+        super().__init__()
+        _check_geometry(1, 1, multiplier)
+        self.out_channels = multiplier * in_channels
+        self.conv = nn.Conv2d(in_channels, self.out_channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(self.out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        _init_conv(self.conv, 'relu')
+        _init_norm(self.norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, multiplier * C, H, W)."""
+        return self.relu(self.norm(self.conv(x)))
+
+
+class FlatteningModule(nn.Module):
+    """One or more DWSGConv layers and the rearrangement (Fig. 2).
+
+    Args:
+        in_channels (int): Channels of the coarse features.
+        upscale (int): ``u``, side of the grid of fine positions that one
+            coarse position of the *last layer's* output becomes.
+        layers (Sequence[dict]): Arguments of each
+            :class:`DepthwiseSeparableGroupConv` but ``in_channels``, in
+            order; ``dict(regular=True)`` makes a :class:`RegularConv` instead
+            and takes its arguments.
+        rearrangement (str): Kind of :class:`Rearrangement`.
+        seed (int): Of the random permutation; other kinds ignore it.
+
+    Attributes:
+        out_channels (int): Channels of the fine features, the last layer's
+            divided by ``upscale ** 2``.
+
+    Raises:
+        ValueError: If there is no layer, or a number in a layer, or
+            ``upscale``, does not fit the channels.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 upscale: int,
+                 layers: Sequence[dict],
+                 rearrangement: str = 'channel_shuffle',
+                 seed: int = 0):
+        super().__init__()
+        if not layers:
+            raise ValueError('layers wants at least one layer, got none')
+        self.in_channels = in_channels
+        self.layers = nn.ModuleList()
+        channels = in_channels
+        for arguments in layers:
+            arguments = dict(arguments)
+            layer = RegularConv if arguments.pop('regular', False) \
+                else DepthwiseSeparableGroupConv
+            self.layers.append(layer(channels, **arguments))
+            channels = self.layers[-1].out_channels
+        self.rearrangement = Rearrangement(channels, upscale, rearrangement,
+                                           seed)
+        self.out_channels = channels // upscale**2
+
+    def init_weights(self) -> None:
+        for layer in self.layers:
+            layer.init_weights()
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """The descriptors still stacked along the channels.
+
+        Args:
+            x (Tensor): Coarse features, shape (N, in_channels, H, W).
+
+        Returns:
+            Tensor: Shape (N, u^2 * out_channels, H / s, W / s), where s is
+            the product of the strides; channels position-major, so that
+            :func:`~mmdense.modules.rearrangement.unfold` of it is what
+            ``forward`` returns.
+        """
+        return self.rearrangement.position_major(self._convolve(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H * u/s, W * u/s)."""
+        return self.rearrangement(self._convolve(x))
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        if x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'wants {self.in_channels} input channels, got shape '
+                f'{tuple(x.shape)}')
+        for layer in self.layers:
+            x = layer(x)
+        return x
