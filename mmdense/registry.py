@@ -6,14 +6,7 @@ Registering here also puts the bare name into mmengine's root registry, where
 every host looks last, so that ``custom_imports = dict(imports=[
 'mmdense.mmpose'])`` and ``type='X'`` work too.
 """
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import METRICS as MMENGINE_METRICS
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as \
-    MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
-from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+import mmengine.registry as roots
 from mmengine.registry import Registry
 
 from mmdense.engine.checkpoint import allow_mmengine_checkpoints
@@ -40,13 +33,13 @@ def _child(root: Registry) -> Registry:
         locations=['mmdense.locations'])
 
 
-MODELS = _child(MMENGINE_MODELS)
-DATASETS = _child(MMENGINE_DATASETS)
-TRANSFORMS = _child(MMENGINE_TRANSFORMS)
-METRICS = _child(MMENGINE_METRICS)
-HOOKS = _child(MMENGINE_HOOKS)
-PARAM_SCHEDULERS = _child(MMENGINE_PARAM_SCHEDULERS)
-OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS)
+MODELS = _child(roots.MODELS)
+DATASETS = _child(roots.DATASETS)
+TRANSFORMS = _child(roots.TRANSFORMS)
+METRICS = _child(roots.METRICS)
+HOOKS = _child(roots.HOOKS)
+PARAM_SCHEDULERS = _child(roots.PARAM_SCHEDULERS)
+OPTIM_WRAPPER_CONSTRUCTORS = _child(roots.OPTIM_WRAPPER_CONSTRUCTORS)
 
 # Every way to build one of our types comes through here before a checkpoint
 # is read, so `mim test` and `--resume` load what mmengine wrote.

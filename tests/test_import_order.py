@@ -9,6 +9,7 @@ import mmdense
 ROOT = Path(mmdense.__file__).parent
 LEVELS = dict(
     version=0,
+    config_path=0,
     ops=1,
     modules=2,
     engine=3,

@@ -1,0 +1,287 @@
+"""Says what is installed, what does not fit together, and how to mend it.
+
+Exit status 1 when something is broken. Nothing is changed.
+"""
+import argparse
+import importlib
+import importlib.metadata
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+OK, NOTE, BROKEN = 'ok', 'note', 'broken'
+# What the suite is run with; other versions may do as well.
+TESTED = dict(
+    torch='2.11.0',
+    torchvision='0.26.0',
+    mmengine='0.10.7',
+    mmcv='2.1.0',
+    mmdet='3.3.0',
+    mmsegmentation='1.2.2',
+    mmpose='1.3.2',
+    openmim='0.3.9')
+FORKS = dict(
+    mmengine='onedl-mmengine',
+    mmcv='onedl-mmcv',
+    mmdet='onedl-mmdetection',
+    mmsegmentation='onedl-mmsegmentation')
+COMPILE_MMCV = ("pip install 'setuptools>=77,<82' wheel ninja && "
+                'MMCV_WITH_OPS=1 pip install --no-build-isolation '
+                '--no-cache-dir --no-binary mmcv mmcv==2.1.0')
+
+
+@dataclass
+class Finding:
+    """One line of the report; ``remedy`` is a command, or empty."""
+    name: str
+    status: str
+    detail: str
+    remedy: str = ''
+
+
+def version_of(*distributions: str) -> str | None:
+    """The version of the first of these that is installed."""
+    for name in distributions:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """``'2.11.0+cu130'`` as ``(2, 11, 0)``."""
+    parts = version.split('+')[0].split('.')[:3]
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def import_error(module: str) -> str | None:
+    """Why ``module`` does not import, in one line; None when it does."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a broken package may raise anything
+        lines = str(error).strip().splitlines() or ['']
+        return f'{type(error).__name__}: {lines[0]}'
+    return None
+
+
+def check_python() -> Finding:
+    version = '.'.join(map(str, sys.version_info[:3]))
+    tested = sys.version_info[:2] == (3, 11)
+    return Finding('python', OK if tested else NOTE,
+                   version + ('' if tested else ', tested on 3.11 only'))
+
+
+def check_torch() -> Finding:
+    version = version_of('torch')
+    if version is None:
+        return Finding('torch', BROKEN, 'not installed',
+                       f'pip install torch=={TESTED["torch"]} '
+                       f'torchvision=={TESTED["torchvision"]}')
+    error = import_error('torch')
+    if error:
+        return Finding('torch', BROKEN, f'{version} does not import: {error}',
+                       f'pip install --force-reinstall torch=={version}')
+    if numbers(version) < (2, 4):
+        return Finding('torch', BROKEN, f'{version}, wants 2.4 or later',
+                       f'pip install torch=={TESTED["torch"]} '
+                       f'torchvision=={TESTED["torchvision"]}')
+    import torch
+    device = (f'{torch.cuda.device_count()} GPU'
+              if torch.cuda.is_available() else 'no GPU')
+    return Finding('torch', OK, f'{version}, {device}')
+
+
+def check_torchvision() -> Finding:
+    torch, version = version_of('torch'), version_of('torchvision')
+    if version is None:
+        return Finding('torchvision', BROKEN,
+                       'not installed, and mmpose imports it',
+                       'pip install torchvision')
+    # torchvision 0.(N + 15) is built against torch 2.N.
+    if torch and numbers(torch)[0] == 2:
+        pair = (0, numbers(torch)[1] + 15)
+        if numbers(version)[:2] != pair:
+            return Finding(
+                'torchvision', BROKEN,
+                f'{version} is not built for torch {torch}, '
+                f'{pair[0]}.{pair[1]} is',
+                f"pip install 'torchvision=={pair[0]}.{pair[1]}.*'")
+    error = import_error('torchvision')
+    if error:
+        return Finding('torchvision', BROKEN,
+                       f'{version} does not import: {error}',
+                       'pip install --force-reinstall --no-deps torchvision=='
+                       f'{version.split("+")[0]}')
+    return Finding('torchvision', OK, f'{version}, pairs with torch {torch}')
+
+
+def check_numpy() -> Finding:
+    version = version_of('numpy')
+    if version is None or not (1, 26) <= numbers(version) < (2, 4):
+        return Finding(
+            'numpy', BROKEN, f'{version or "not installed"}, wants 1.26 up to '
+            'below 2.4 (mmpose fails to draw keypoints on 2.4)',
+            "pip install 'numpy>=1.26,<2.4'")
+    return Finding('numpy', OK, version)
+
+
+def check_setuptools() -> Finding:
+    version = version_of('setuptools')
+    if version is None or numbers(version) >= (82, ):
+        return Finding(
+            'setuptools', BROKEN, f'{version or "not installed"}: mim and '
+            'mmengine import pkg_resources, which 82 dropped',
+            "pip install 'setuptools>=77,<82'")
+    return Finding('setuptools', OK, version)
+
+
+def check_forks() -> Iterator[Finding]:
+    for original, fork in FORKS.items():
+        if version_of(original) and version_of(fork):
+            yield Finding(
+                fork, BROKEN,
+                f'installed over {original}: they share their files',
+                f'pip uninstall {fork} {original}, then install one of them')
+
+
+def check_mmengine() -> Finding:
+    version = version_of('mmengine', FORKS['mmengine'])
+    if version is None:
+        return Finding('mmengine', BROKEN, 'not installed',
+                       f'pip install mmengine=={TESTED["mmengine"]}')
+    error = import_error('mmengine.runner')
+    if error:
+        return Finding('mmengine', BROKEN,
+                       f'{version} does not import: {error}',
+                       f'pip install mmengine=={TESTED["mmengine"]}')
+    return Finding('mmengine', OK, version)
+
+
+def check_mmcv() -> Finding:
+    version = version_of('mmcv', FORKS['mmcv'])
+    if version is None:
+        lite = version_of('mmcv-lite')
+        detail = ('mmcv-lite has no mmcv.ops, which the hosts import'
+                  if lite else 'not installed')
+        return Finding('mmcv', BROKEN, detail, COMPILE_MMCV)
+    if numbers(version) >= (2, 2) and version_of('mmcv'):
+        return Finding(
+            'mmcv', BROKEN,
+            f'{version}: mmdet 3.3.0 and mmsegmentation 1.2.2 refuse 2.2.0 '
+            'and later', COMPILE_MMCV)
+    error = import_error('mmcv.ops')
+    if error:
+        return Finding(
+            'mmcv', BROKEN, f'{version}: mmcv.ops does not import ({error}); '
+            'it was built without ops or against another torch', COMPILE_MMCV)
+    return Finding('mmcv', OK, f'{version} with ops')
+
+
+def check_host(name: str, module: str, install: str) -> Finding:
+    version = version_of(name, FORKS.get(name, name))
+    if version is None:
+        return Finding(name, NOTE, f'not installed: no `mim train {module}`',
+                       install)
+    error = import_error(f'{module}.models')
+    if error:
+        return Finding(name, BROKEN, f'{version} does not import: {error}',
+                       install)
+    return Finding(name, OK, version)
+
+
+def check_xtcocotools() -> Finding:
+    version = version_of('xtcocotools')
+    remedy = ('pip install --force-reinstall --no-deps --no-binary '
+              'xtcocotools --no-build-isolation --no-cache-dir xtcocotools')
+    if version is None:
+        return Finding('xtcocotools', NOTE, 'not installed; mmpose wants it',
+                       f'pip install cython && {remedy}')
+    error = import_error('xtcocotools._mask')
+    if error:
+        return Finding('xtcocotools', BROKEN,
+                       f'{version} does not import: {error}', remedy)
+    return Finding('xtcocotools', OK, version)
+
+
+def check_mim() -> Finding:
+    version = version_of('openmim', 'onedl-mim')
+    if version is None:
+        return Finding('openmim', NOTE, 'not installed: no `mim` command',
+                       'pip install --no-deps openmim')
+    return Finding('openmim', OK, version)
+
+
+def check_mmdense() -> Finding:
+    error = import_error('mmdense')
+    if error:
+        return Finding('mmdense', BROKEN, error,
+                       'pip install --no-build-isolation --no-deps -e .')
+    import mmdense
+    if import_error('mmengine.registry') is None:
+        error = import_error('mmdense.locations')
+        if error:
+            return Finding('mmdense', BROKEN,
+                           f'its adapters do not import: {error}',
+                           'bash tools/set_up.sh')
+    return Finding('mmdense', OK, mmdense.__version__)
+
+
+def check_backends() -> Iterator[Finding]:
+    error = import_error('mmdense.ops')
+    if error:
+        yield Finding('mmdense.ops', BROKEN, error,
+                      'pip install --no-build-isolation --no-deps -e .')
+        return
+    from mmdense.ops.backend import BACKENDS, why_unavailable
+    for name in BACKENDS:
+        # Without a kernel everything still runs, on the reference.
+        reason = why_unavailable(name)
+        yield Finding(f'ops backend {name}', NOTE if reason else OK, reason
+                      or 'available')
+
+
+def findings() -> Iterator[Finding]:
+    """Every line of the report, in the order things depend on each other."""
+    checks: list[Callable] = [
+        check_python, check_torch, check_torchvision, check_numpy,
+        check_setuptools, check_forks, check_mmengine, check_mmcv,
+        lambda: check_host('mmdet', 'mmdet', 'pip install mmdet==3.3.0'),
+        lambda: check_host('mmsegmentation', 'mmseg',
+                           'pip install mmsegmentation==1.2.2 ftfy regex'),
+        check_xtcocotools,
+        lambda: check_host(
+            'mmpose', 'mmpose', 'pip install --no-deps mmpose==1.3.2 && '
+            'pip install json_tricks munkres scipy matplotlib pillow'),
+        check_mim, check_mmdense, check_backends
+    ]
+    for check in checks:
+        found = check()
+        yield from [found] if isinstance(found, Finding) else found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--json', action='store_true', help='print the findings as JSON')
+    args = parser.parse_args()
+    found = list(findings())
+    if args.json:
+        print(json.dumps([asdict(item) for item in found], indent=2))
+    else:
+        for item in found:
+            tested = TESTED.get(item.name)
+            other = (f' (tested with {tested})'
+                     if item.status == OK and tested
+                     and not item.detail.startswith(tested) else '')
+            print(f'{item.status:7}{item.name:24}{item.detail}{other}')
+            if item.remedy:
+                print(f'{"":7}{"":24}mend it: {item.remedy}')
+    broken = [item.name for item in found if item.status == BROKEN]
+    if broken:
+        sys.exit(f'broken: {", ".join(broken)}')
+
+
+if __name__ == '__main__':
+    main()
