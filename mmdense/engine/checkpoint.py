@@ -5,6 +5,8 @@ objects with numpy arrays, and the buffer's statistics methods, which pickle
 stores as ``getattr(HistoryBuffer, 'mean')``. torch's restricted unpickler
 refuses them until they are allow-listed.
 """
+import pickle
+
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
@@ -19,7 +21,7 @@ def _history_buffer_getattr(owner, name):
     allowed class.
     """
     if owner is not HistoryBuffer or name.startswith('_'):
-        raise ValueError(
+        raise pickle.UnpicklingError(
             f'a checkpoint asks for attribute {name!r} of {owner!r}; only '
             'public attributes of HistoryBuffer are read')
     return getattr(HistoryBuffer, name)

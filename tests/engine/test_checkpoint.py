@@ -1,0 +1,76 @@
+"""mmengine's checkpoints load, and only they: the check stays in force."""
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+import mmdense.registry  # noqa: F401 - allow-lists on import
+
+
+def message_hub():
+    hub = MessageHub.get_instance('test_checkpoint')
+    for step in range(3):
+        hub.update_scalar('train/loss', np.float64(1.0 / (step + 1)))
+        hub.update_scalar('train/lr', 0.1)
+    hub.update_info('iter', 3)
+    return hub.state_dict()
+
+
+def test_a_message_hub_survives_weights_only(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    state = dict(
+        meta=dict(epoch=1, seed=np.int64(3)),
+        state_dict=dict(weight=torch.ones(2)),
+        message_hub=message_hub())
+    torch.save(state, path)
+    loaded = torch.load(path, weights_only=True)
+    buffer = loaded['message_hub']['log_scalars']['train/loss']
+    assert buffer.current() == pytest.approx(1 / 3)
+    assert buffer.statistics('mean') == pytest.approx(11 / 18)
+
+
+def test_without_mmdense_the_same_file_is_refused(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(message_hub=message_hub()), path)
+    code = ('import sys, torch; import mmengine.logging\n'
+            'torch.load(sys.argv[1], weights_only=True)')
+    result = subprocess.run([sys.executable, '-c', code, path],
+                            capture_output=True,
+                            text=True)
+    assert 'HistoryBuffer' in result.stderr
+
+
+class RunsACommand:
+
+    def __reduce__(self):
+        return os.system, ('echo never', )
+
+
+class ReachesPrivateAttributes:
+
+    def __reduce__(self):
+        from mmengine.logging import HistoryBuffer
+        return getattr, (HistoryBuffer, '__init__')
+
+
+class ReachesAnotherClass:
+
+    def __reduce__(self):
+        return getattr, (np.ndarray, 'tofile')
+
+
+@pytest.mark.parametrize('payload, reason', [
+    (RunsACommand(), 'posix.system'),
+    (ReachesPrivateAttributes(), '__init__'),
+    (ReachesAnotherClass(), 'only public attributes of HistoryBuffer'),
+])
+def test_a_crafted_file_is_refused(tmp_path, payload, reason):
+    path = tmp_path / 'crafted.pth'
+    torch.save(dict(state_dict=payload), path)
+    with pytest.raises(pickle.UnpicklingError, match=reason):
+        torch.load(path, weights_only=True)
