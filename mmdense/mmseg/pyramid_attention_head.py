@@ -1,0 +1,102 @@
+"""The decoder of the Pyramid Attention Network as an mmseg head.
+
+Source: H. Li, P. Xiong, J. An and L. Wang, *Pyramid Attention Network for
+Semantic Segmentation*, arXiv:1805.10180, Section 3.3, Fig. 2.
+"""
+from mmcv.cnn import build_norm_layer
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import Tensor, nn
+
+from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
+from mmdense.modules.global_attention_upsample import GlobalAttentionUpsample
+from mmdense.modules.squeeze_excite_attention import SqueezeExciteAttention
+from mmdense.registry import MODELS
+
+ATTENTIONS = dict(
+    FeaturePyramidAttention=FeaturePyramidAttention,
+    SqueezeExciteAttention=SqueezeExciteAttention)
+
+# The network of Fig. 2, and its norm.
+PYRAMID = dict(type='FeaturePyramidAttention')
+UPSAMPLE = dict()
+BATCH_NORM = dict(type='BN')
+
+
+@MODELS.register_module()
+class PyramidAttentionHead(BaseDecodeHead):
+    """Attention on the coarsest map, then one upsample per finer map.
+
+    The logits have the size of the finest map (1/4 with a ResNet); without
+    upsamples, of the coarsest. Training wants at least two images per
+    process, or synchronised norms: the global context has one pixel an image.
+
+    Args:
+        attention (dict, optional): ``type`` (``'FeaturePyramidAttention'`` or
+            ``'SqueezeExciteAttention'``) and that module's own options; None
+            for the decoder alone (Table 3).
+        upsample (dict, optional): Options of
+            :class:`~mmdense.modules.global_attention_upsample.GlobalAttentionUpsample`;
+            None for attention alone (Tables 1 and 2).
+        norm_cfg (dict): Norm of every convolution but the classifier.
+        **kwargs: Of mmseg's BaseDecodeHead; ``in_channels`` and ``in_index``
+            are lists, fine to coarse. ``align_corners`` reaches every resize.
+
+    Raises:
+        ValueError: If neither part is there, the attention's type is
+            unknown, or ``conv_cfg`` or ``act_cfg`` asks for another layer.
+    """
+
+    def __init__(self,
+                 attention: dict | None = PYRAMID,
+                 upsample: dict | None = UPSAMPLE,
+                 norm_cfg: dict = BATCH_NORM,
+                 **kwargs):
+        super().__init__(
+            input_transform='multiple_select', norm_cfg=norm_cfg, **kwargs)
+        if self.conv_cfg is not None or self.act_cfg != dict(type='ReLU'):
+            raise ValueError('wants conv_cfg=None and act_cfg=dict('
+                             "type='ReLU'), the paper's layers, got "
+                             f'{self.conv_cfg} and {self.act_cfg}')
+        *fine, width = self.in_channels
+        if attention is None and (upsample is None or not fine):
+            raise ValueError('wants attention, or upsample and at least two '
+                             f'maps, got {attention} and {upsample} for '
+                             f'in_channels={self.in_channels}; the backbone '
+                             'alone is an FCNHead with num_convs=0')
+        self.attention = None
+        if attention is not None:
+            self.attention = self._build_attention(width, **attention)
+            width = self.channels
+        self.upsamples = nn.ModuleList()
+        if upsample is not None:
+            for low in reversed(fine):  # coarse to fine
+                self.upsamples.append(
+                    GlobalAttentionUpsample(
+                        low,
+                        width,
+                        self.channels,
+                        align_corners=self.align_corners,
+                        norm=self._norm,
+                        **upsample))
+                width = self.channels
+
+    def _norm(self, channels: int) -> nn.Module:
+        return build_norm_layer(self.norm_cfg, channels)[1]
+
+    def _build_attention(self, width: int, type: str, **options) -> nn.Module:
+        if type not in ATTENTIONS:
+            raise ValueError('attention wants a type out of '
+                             f'{sorted(ATTENTIONS)}, got {type!r}')
+        if type == 'FeaturePyramidAttention':
+            options['align_corners'] = self.align_corners
+        return ATTENTIONS[type](
+            width, self.channels, norm=self._norm, **options)
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Backbone maps, fine to coarse, to logits (N, classes, H, W)."""
+        *fine, x = self._transform_inputs(inputs)
+        if self.attention is not None:
+            x = self.attention(x)
+        for upsample, low in zip(self.upsamples, reversed(fine), strict=False):
+            x = upsample(low, x)
+        return self.cls_seg(x)

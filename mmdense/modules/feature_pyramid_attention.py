@@ -1,0 +1,117 @@
+"""Feature Pyramid Attention: a weight for every pixel, from a pyramid.
+
+Source: H. Li, P. Xiong, J. An and L. Wang, *Pyramid Attention Network for
+Semantic Segmentation*, arXiv:1805.10180, Section 3.1, Fig. 3(b), Table 1.
+"""
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmdense.modules.conv_norm import (
+    Norm,
+    conv_norm,
+    init_conv_norms,
+    resize_like,
+)
+
+POOLINGS = dict(average=F.avg_pool2d, max=F.max_pool2d)
+
+
+class FeaturePyramidAttention(nn.Module):
+    """Weight a reduced map pixel by pixel with a pyramid of context.
+
+    ``out = value(x) * pyramid(x) + context(x)``: ``value`` is a 1x1
+    convolution; ``pyramid`` goes down by one pooling by 2 and one convolution
+    per level, sends every level through a second convolution of the same
+    kernel, and comes up again by bilinear resizing and addition; ``context``
+    is a 1x1 convolution of the global average. Batch norm and ReLU follow
+    every convolution.
+
+    The paper states neither width nor where a ReLU stands, and orders the
+    kernels both ways: its text puts 3x3 at the finest level, Fig. 3 puts 7x7
+    there, which is the default here (``(3, 5, 7)`` gives the text's order).
+    "MAX" and "AVE" of Table 1 are read as the pyramid's pooling; the global
+    branch always averages. An odd row or column is pooled on its own, so any
+    size from one pixel up is right; at even sizes this changes nothing.
+
+    Args:
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the output.
+        pyramid_channels (int): Channels inside the pyramid. One gives a
+            single weight per pixel for all channels; a number that is neither
+            one nor ``out_channels`` adds a 1x1 convolution to the latter.
+        kernel_sizes (Sequence[int]): One odd kernel per level, fine to
+            coarse: ``(7, 5, 3)`` is the paper's C357, ``(3, 3, 3)`` its C333.
+        pooling (str): ``'average'`` (AVE) or ``'max'`` (MAX).
+        global_pooling (bool): Whether there is a context branch (GP).
+        align_corners (bool): Of every bilinear resizing.
+        norm (Callable[[int], nn.Module]): Makes a norm from its channels.
+
+    Raises:
+        ValueError: If there is no kernel, one is even, or ``pooling`` is
+            unknown.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int = 256,
+                 pyramid_channels: int = 256,
+                 kernel_sizes: Sequence[int] = (7, 5, 3),
+                 pooling: str = 'average',
+                 global_pooling: bool = True,
+                 align_corners: bool = False,
+                 norm: Norm = nn.BatchNorm2d):
+        super().__init__()
+        if not kernel_sizes:
+            raise ValueError('kernel_sizes wants one kernel per pyramid '
+                             'level, got none')
+        if pooling not in POOLINGS:
+            raise ValueError(f'pooling wants one of {sorted(POOLINGS)}, got '
+                             f'{pooling!r}')
+        self.pooling = pooling
+        self.align_corners = align_corners
+        self.value = conv_norm(in_channels, out_channels, 1, norm)
+        self.down, self.lateral = nn.ModuleList(), nn.ModuleList()
+        width = in_channels
+        for kernel_size in kernel_sizes:
+            self.down.append(
+                conv_norm(width, pyramid_channels, kernel_size, norm))
+            self.lateral.append(
+                conv_norm(pyramid_channels, pyramid_channels, kernel_size,
+                          norm))
+            width = pyramid_channels
+        self.project = nn.Identity()
+        if pyramid_channels not in (1, out_channels):
+            self.project = conv_norm(pyramid_channels, out_channels, 1, norm)
+        self.context = None
+        if global_pooling:
+            self.context = conv_norm(in_channels, out_channels, 1, norm)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        init_conv_norms(self)
+
+    def extra_repr(self) -> str:
+        return (f'pooling={self.pooling!r}, '
+                f'align_corners={self.align_corners}')
+
+    def pyramid(self, x: Tensor) -> Tensor:
+        """Weights of every pixel of ``x``, (N, out_channels or 1, H, W)."""
+        pool = POOLINGS[self.pooling]
+        levels, y = [], x
+        for down in self.down:
+            y = down(pool(y, 2, ceil_mode=True))  # half the size, rounded up
+            levels.append(y)
+        y = self.lateral[-1](levels[-1])
+        for lateral, level in zip(
+                self.lateral[-2::-1], levels[-2::-1], strict=True):
+            y = lateral(level) + resize_like(y, level, self.align_corners)
+        return resize_like(self.project(y), x, self.align_corners)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        out = self.value(x) * self.pyramid(x)
+        if self.context is not None:
+            out = out + self.context(F.adaptive_avg_pool2d(x, 1))
+        return out
