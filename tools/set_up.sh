@@ -55,8 +55,8 @@ explain() {
   elif grep -qE "(gcc|g\+\+|c\+\+).*(not found|No such file)|command '.*(gcc|g\+\+|c\+\+)' failed: No such file" <<<"$tail"; then
     fail "$step: no C++ compiler; install one (Debian: apt install g++)"
   else
-    fail "$step: $(grep -iE 'error' <<<"$tail" | tail -n 1 | cut -c1-200);\
- the whole log is .venv/set_up.log"
+    fail "$step: $({ grep -iE 'error' <<<"$tail" || cat <<<"$tail"; } |
+      tail -n 1 | cut -c1-200) (the whole log: .venv/set_up.log)"
   fi
 }
 
