@@ -51,6 +51,14 @@ def test_left_on_the_coarse_grid_it_holds_the_same_descriptors():
         assert torch.equal(unfold(out, 2), fine(feats())[0])
 
 
+def test_seed_reaches_the_permutation():
+    config = dict(CONFIG, rearrangement='random_permutation')
+    first, again, other = (
+        MODELS.build(dict(config, seed=s)).module.rearrangement.permutation
+        for s in (5, 5, 6))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
 def test_says_which_channels_it_wants_and_got():
     neck = MODELS.build(dict(CONFIG, in_index=0))
     with pytest.raises(

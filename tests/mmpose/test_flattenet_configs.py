@@ -1,0 +1,131 @@
+"""The FlatteNet recipes: built, counted against the paper, run by shape."""
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+pytest.importorskip('mmpose')
+
+from mmengine.config import Config  # noqa: E402
+from mmengine.hub import get_config  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+from mmpose.models import build_pose_estimator  # noqa: E402
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'mmpose' / 'flattenet'
+MPII = '_1xb32-140e_mpii-256x256'
+
+# Parameters and multiply-adds of the paper's rows, exact. The rows are those
+# of Tables III and V; II, the 384x384 model, COCO and the folded form follow
+# from the same layers and are held here so that they do not drift.
+COUNTS = {
+    'res50' + MPII: (23_737_936, 5_354_160_128),
+    'res101' + MPII: (42_730_064, 10_202_775_552),
+    'res152' + MPII: (58_373_712, 15_051_390_976),
+    'res152_1xb32-140e_mpii-384x384': (58_373_712, 33_865_629_696),
+    'shufflenetv2' + MPII: (1_420_020, 200_054_272),
+    'res50-6sub' + MPII: (23_946_832, 5_346_983_936),
+    'res50-7sub' + MPII: (27_272_784, 5_359_861_760),
+    'res50-regular1x1' + MPII: (27_706_960, 5_608_833_024),
+    'res50-relu' + MPII: (23_735_888, 5_354_160_128),
+    'res50-cout8x' + MPII: (24_228_944, 5_398_200_320),
+    'res50-pixelshuffle' + MPII: (23_737_936, 5_354_160_128),
+    'res50-randperm' + MPII: (23_737_936, 5_354_160_128),
+    'res50-folded' + MPII: (23_737_936, 5_354_160_128),
+    'res50_8xb64-210e_coco-256x192': (23_737_969, 4_015_718_400),
+}
+# Table II counts the flattening layer alone: with its batch norms, except
+# the dense one, whose batch norm the paper leaves out.
+TABLE_2 = {
+    'res50': 229_376,
+    'res50-relu': 227_328,
+    'res50-cout8x': 716_800,
+    'res50-pixelshuffle': 229_376,
+    'res50-randperm': 229_376,
+    'res50-regular1x1': 4_194_304 + 2 * 2048,
+}
+
+
+def load(name):
+    return Config.fromfile(CONFIGS / f'td-hm_flattenet-{name}.py')
+
+
+def build_on_meta(config):
+    init_default_scope('mmpose')
+    with torch.device('meta'):
+        return build_pose_estimator(config.model).eval()
+
+
+def test_every_recipe_is_counted():
+    names = {
+        path.stem.removeprefix('td-hm_flattenet-')
+        for path in CONFIGS.glob('*.py') if 'quick' not in path.stem
+    }
+    assert names == set(COUNTS)
+
+
+@pytest.mark.parametrize('name', COUNTS)
+def test_counts_of_the_built_network_are_the_papers(name):
+    config = load(name)
+    model = build_on_meta(config)
+    width, height = config.codec.input_size
+    counter = FlopCounterMode(display=False)
+    with torch.device('meta'), torch.no_grad(), counter:
+        out = model(torch.zeros(1, 3, height, width), None, mode='tensor')
+    joints = 17 if 'coco' in name else 16
+    assert out.shape == (1, joints, height // 4, width // 4)
+    params = sum(p.numel() for p in model.parameters())
+    assert (params, counter.get_total_flops() // 2) == COUNTS[name]
+
+
+@pytest.mark.parametrize('name', TABLE_2)
+def test_layer_of_each_ablation_has_the_count_of_table_2(name):
+    neck = build_on_meta(load(name + MPII)).neck
+    assert sum(p.numel() for p in neck.parameters()) == TABLE_2[name]
+
+
+@pytest.mark.parametrize(
+    'name', [name for name in COUNTS if 'mpii' in name])
+def test_training_is_that_of_section_4a(name):
+    config = load(name)
+    optimizer = config.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr) == ('Adam', 1e-3)
+    assert config.train_cfg.max_epochs == 140
+    [steps] = config.param_scheduler
+    assert steps.milestones == [90, 120] and steps.get('gamma', .1) == .1
+    assert config.train_dataloader.batch_size == 32
+    size, sigma = ((384, 384), 3) if '384' in name else ((256, 256), 2)
+    for part in (config.codec, config.model.head.decoder,
+                 config.train_dataloader.dataset.pipeline[-2].encoder):
+        assert (tuple(part.input_size), part.sigma) == (size, sigma)
+        assert not part.get('unbiased', False)  # the quarter offset
+    for loader in (config.train_dataloader, config.val_dataloader,
+                   config.test_dataloader):
+        assert tuple(
+            step.input_size for step in loader.dataset.pipeline
+            if step.type == 'TopdownAffine') == (size, )
+    assert config.model.test_cfg.flip_test
+    assert config.val_evaluator.type == 'mmdense.MpiiPCKh'
+    assert config.test_evaluator.type == 'mmdense.MpiiPCKh'
+
+
+def test_augmentation_differs_from_the_hosts_in_its_extent_only():
+    ours = load('res50' + MPII).train_dataloader.dataset.pipeline
+    theirs = get_config(
+        'mmpose::body_2d_keypoint/topdown_heatmap/mpii/'
+        'td-hm_res50_8xb64-210e_mpii-256x256.py'
+    ).train_dataloader.dataset.pipeline
+    for our, their in zip(ours, theirs, strict=True):
+        if 'encoder' in our:  # mmengine notes the base's scope in it
+            our = dict(our, encoder=dict(our.encoder))
+            assert our['encoder'].pop('_scope_') == 'mmpose'
+        if their.type == 'RandomBBoxTransform':
+            their = dict(their, rotate_factor=30, scale_factor=(.75, 1.25))
+        assert our == their
+
+
+def test_pretrained_weights_belong_to_the_backbone():
+    for depth in (50, 101, 152):
+        backbone = load(f'res{depth}{MPII}').model.backbone
+        assert backbone.depth == depth
+        assert backbone.init_cfg.checkpoint == f'torchvision://resnet{depth}'
