@@ -1,0 +1,45 @@
+"""Write a synthetic data set.
+
+    python tools/make_data.py pose data/people --train 1000 --val 200
+"""
+import argparse
+
+from mmdense.datasets import make_pose_set
+
+MAKERS = dict(pose=make_pose_set)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Write a synthetic data set; the same arguments give the '
+        'same bytes, and a set that is already there is reused.')
+    parser.add_argument('kind', choices=MAKERS)
+    parser.add_argument('out', help='folder of the set')
+    parser.add_argument('--train', type=int, help='number of training images')
+    parser.add_argument('--val', type=int, help='number of validation images')
+    parser.add_argument(
+        '--size', type=int, nargs=2, metavar=('H', 'W'), help='in pixels')
+    parser.add_argument('--seed', type=int)
+    parser.add_argument('--difficulty', help='easy, normal or hard')
+    parser.add_argument('--workers', type=int, help='processes (one a core)')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Raises:
+        SystemExit: With one line, if an argument or the folder will not do.
+    """
+    given = {
+        key: value
+        for key, value in vars(parse_args(argv)).items() if value is not None
+    }
+    try:
+        MAKERS[given.pop('kind')](**given)
+    except ValueError as error:
+        raise SystemExit(f'make_data: {error}') from None
+
+
+if __name__ == '__main__':
+    main()
