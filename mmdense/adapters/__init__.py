@@ -1,3 +1,5 @@
 """Adapters any host takes: necks, convolution layers, wrappers."""
+import mmdense.adapters.conv_layers  # noqa: F401
 import mmdense.adapters.flattening_neck  # noqa: F401
+import mmdense.adapters.replace_conv  # noqa: F401
 import mmdense.engine  # noqa: F401

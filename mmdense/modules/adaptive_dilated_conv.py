@@ -1,0 +1,167 @@
+"""Adaptive dilated convolution: dilation rates regressed from the input."""
+import torch
+from torch import Tensor, nn
+
+from mmdense.ops import adaptive_dilated_conv2d
+
+
+class DilationRateRegression(nn.Module):
+    """The dilation-rates regression module (DRM).
+
+    Global average pooling and two fully connected layers, a ReLU after each.
+    The last layer starts with weight zero and bias one, so every rate is
+    exactly 1 before training.
+
+    Source: Luo et al., Adaptive Dilated Convolution for Human Pose
+    Estimation, Section III-B, Equation 5, and III-D for the initial values.
+    The paper names "nonlinear activations" without saying which; the last
+    one must map 1 to 1, which ReLU does and sigmoid, tanh and softplus do
+    not. Nor does it give the hidden width: a sixteenth of the input, as in
+    squeeze-and-excitation, is the default.
+
+    Args:
+        channels (int): Channels of the input.
+        groups_of_rates (int): Rates to regress, g.
+        hidden_ratio (float): Hidden width as a share of ``channels``.
+        rate_bounds (tuple[float, float], optional): Smallest and largest
+            rate; None leaves them free (ReLU keeps them from 0 up).
+
+    Raises:
+        ValueError: If ``hidden_ratio`` is not positive or the bounds are not
+            in order around 1.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 groups_of_rates: int,
+                 hidden_ratio: float = 1 / 16,
+                 rate_bounds: tuple[float, float] | None = None):
+        super().__init__()
+        if hidden_ratio <= 0:
+            raise ValueError(
+                f'hidden_ratio wants a positive number, got {hidden_ratio}')
+        if rate_bounds is not None and not (len(rate_bounds) == 2 and
+                                            rate_bounds[0] <= 1 <=
+                                            rate_bounds[1]):
+            raise ValueError('rate_bounds wants (smallest, largest) with the '
+                             f'initial rate 1 between, got {rate_bounds}')
+        self.rate_bounds = rate_bounds
+        self.fc1 = nn.Linear(channels, max(1, int(channels * hidden_ratio)))
+        self.fc2 = nn.Linear(self.fc1.out_features, groups_of_rates)
+        self.relu = nn.ReLU()
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Make every rate 1, whatever the input."""
+        self.fc1.reset_parameters()
+        nn.init.zeros_(self.fc2.weight)
+        nn.init.ones_(self.fc2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Regress the rates of each sample.
+
+        Args:
+            x (Tensor): (N, C, H, W).
+
+        Returns:
+            Tensor: (N, g), in units of the convolution's nominal dilation;
+            float32 under autocast too, since positions are read off it.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            pooled = x.to(self.fc1.weight.dtype).mean((2, 3))  # (N, C)
+            rate = self.relu(self.fc2(self.relu(self.fc1(pooled))))
+        if self.rate_bounds is not None:
+            rate = rate.clamp(*self.rate_bounds)
+        return rate
+
+
+class AdaptiveDilatedConv2d(nn.Conv2d):
+    """A convolution whose dilation rates are fractional and input-dependent.
+
+    Has the parameters of the ``nn.Conv2d`` it replaces under the same names,
+    so pretrained weights load, plus ``rate_regression.*``. At initialisation
+    every rate is 1 and the layer computes what the convolution computes.
+
+    Source: Luo et al., Adaptive Dilated Convolution for Human Pose
+    Estimation, Section III. Departures: those of
+    :func:`mmdense.ops.adaptive_dilated_conv2d` and
+    :class:`DilationRateRegression`.
+
+    The rates of a forward pass are the output of ``rate_regression``: a
+    forward hook there reads them, and costs nothing where there is none.
+    A ``paramwise_cfg`` with ``custom_keys=dict(rate_regression=dict(
+    lr_mult=0.1, decay_mult=0))`` gives the regression a schedule of its own;
+    weight decay would pull the rates to 0.
+
+    Args:
+        in_channels (int): As in ``nn.Conv2d``, like all down to ``bias``.
+        out_channels (int): Output channels.
+        kernel_size (int | tuple[int, int]): Odd sizes.
+        stride (int | tuple[int, int]): Rows, columns.
+        padding (int | tuple[int, int]): Rows, columns.
+        dilation (int | tuple[int, int]): Nominal dilation, what a rate of 1
+            means.
+        groups (int): Convolution groups.
+        bias (bool): Whether there is a bias.
+        padding_mode (str): ``'zeros'`` only: a fractional position outside
+            the map reads zero.
+        groups_of_rates (int, optional): Rates per sample, g, dividing
+            ``in_channels``; None gives every input channel its own (the
+            paper's setting).
+        hidden_ratio (float): See :class:`DilationRateRegression`.
+        rate_bounds (tuple[float, float], optional): Likewise.
+
+    Raises:
+        ValueError: If the kernel is even, g does not divide ``in_channels``,
+            or the padding is not zeros of a given width.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 kernel_size: int | tuple[int, int],
+                 stride: int | tuple[int, int] = 1,
+                 padding: int | tuple[int, int] = 0,
+                 dilation: int | tuple[int, int] = 1,
+                 groups: int = 1,
+                 bias: bool = True,
+                 padding_mode: str = 'zeros',
+                 groups_of_rates: int | None = None,
+                 hidden_ratio: float = 1 / 16,
+                 rate_bounds: tuple[float, float] | None = None):
+        super().__init__(in_channels, out_channels, kernel_size, stride,
+                         padding, dilation, groups, bias, padding_mode)
+        name = type(self).__name__
+        if any(k % 2 == 0 for k in self.kernel_size):
+            raise ValueError(
+                f'{name} wants an odd kernel_size, got {self.kernel_size}')
+        if padding_mode != 'zeros' or isinstance(padding, str):
+            raise ValueError(
+                f'{name} wants zeros of a given width as padding, got '
+                f'padding={padding!r}, padding_mode={padding_mode!r}')
+        if groups_of_rates is None:
+            groups_of_rates = in_channels
+        if groups_of_rates < 1 or in_channels % groups_of_rates:
+            raise ValueError(
+                f'{name} wants groups_of_rates dividing in_channels = '
+                f'{in_channels}, got {groups_of_rates}')
+        self.rate_regression = DilationRateRegression(
+            in_channels, groups_of_rates, hidden_ratio, rate_bounds)
+
+    def init_weights(self) -> None:
+        """Make every rate 1; the convolution's own values stay the host's."""
+        self.rate_regression.init_weights()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve at the rates regressed from ``x`` itself.
+
+        Args:
+            x (Tensor): (N, C_in, H, W).
+
+        Returns:
+            Tensor: (N, C_out, H_out, W_out), the size ``nn.Conv2d`` gives.
+        """
+        return adaptive_dilated_conv2d(x, self.weight,
+                                       self.rate_regression(x), self.bias,
+                                       self.stride, self.padding,
+                                       self.dilation, self.groups)

@@ -1,0 +1,160 @@
+"""Any host's backbone becomes an ADC backbone and computes what it did."""
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+import mmdense.locations  # noqa: F401
+from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
+from mmdense.registry import MODELS
+
+ADC = dict(type='mmdense.AdaptiveDilatedConv2d')
+HRNET = dict(
+    stage1=dict(
+        num_modules=1,
+        num_branches=1,
+        block='BOTTLENECK',
+        num_blocks=(1, ),
+        num_channels=(16, )),
+    stage2=dict(
+        num_modules=1,
+        num_branches=2,
+        block='BASIC',
+        num_blocks=(1, 1),
+        num_channels=(8, 16)),
+    stage3=dict(
+        num_modules=1,
+        num_branches=3,
+        block='BASIC',
+        num_blocks=(1, 1, 1),
+        num_channels=(8, 16, 32)),
+    stage4=dict(
+        num_modules=1,
+        num_branches=4,
+        block='BASIC',
+        num_blocks=(1, 1, 1, 1),
+        num_channels=(8, 16, 32, 64)))
+HRFORMER = dict(
+    drop_path_rate=0.,
+    with_rpe=True,
+    stage1=HRNET['stage1'],
+    **{
+        f'stage{s}': dict(
+            num_modules=1,
+            num_branches=s,
+            block='HRFORMERBLOCK',
+            window_sizes=(7, ) * s,
+            num_heads=(1, 2, 4, 8)[:s],
+            mlp_ratios=(2, ) * s,
+            num_blocks=(1, ) * s,
+            num_channels=(8, 16, 32, 64)[:s])
+        for s in (2, 3, 4)
+    })
+RESNET = dict(depth=50, base_channels=8)
+CASES = [
+    ('mmpose', dict(type='ResNet', **RESNET), r'layer\d\.\d+\.conv2', 16),
+    ('mmpose', dict(type='HRNet', extra=HRNET),
+     r'(layer1|stage\d)\..*\.conv2', 10),
+    ('mmpose', dict(type='HRFormer', extra=HRFORMER), r'layer1\..*\.conv2', 1),
+    ('mmpose', dict(type='ShuffleNetV2', widen_factor=0.5),
+     r'layers\..*branch2\.1\.conv', 16),
+    ('mmpose',
+     dict(
+         type='mmdet.CSPNeXt', deepen_factor=0.167, widen_factor=0.125),
+     r'stage\d\..*\.blocks\.\d\.conv1\.conv', 4),
+    ('mmseg', dict(type='ResNetV1c', **RESNET), r'layer\d\.\d+\.conv2', 16),
+    ('mmseg', dict(type='HRNet', extra=HRNET),
+     r'(layer1|stage\d)\..*\.conv2', 10),
+    ('mmdet', dict(type='ResNet', **RESNET), r'layer\d\.\d+\.conv2', 16),
+    ('mmdet', dict(type='HRNet', extra=HRNET),
+     r'(layer1|stage\d)\..*\.conv2', 10),
+    ('mmdet', dict(type='ResNeXt', groups=4, base_width=8, **RESNET),
+     r'layer\d\.\d+\.conv2', 16),
+]
+
+
+def build(host, backbone):
+    pytest.importorskip(host)
+    with DefaultScope.overwrite_default_scope(host):
+        model = MODELS.build(dict(backbone))
+        model.eval()  # the hosts' own train() returns nothing
+        return model
+
+
+def build_adc(host, backbone, pattern):
+    return build(
+        host,
+        dict(
+            type='mmdense.ReplaceConv',
+            backbone=backbone,
+            conv=dict(ADC),
+            pattern=pattern))
+
+
+@pytest.mark.parametrize(
+    'host, backbone, pattern, count',
+    CASES,
+    ids=[f'{host}-{cfg["type"]}' for host, cfg, _, _ in CASES])
+def test_a_backbone_of_any_host(host, backbone, pattern, count):
+    torch.manual_seed(0)
+    plain = build(host, backbone)
+    plain.init_weights()
+    adaptive = build_adc(host, backbone, pattern)
+    assert type(adaptive) is type(plain)
+    # The host's own initialisation must leave the rates at 1.
+    adaptive.init_weights()
+    missing, unexpected = adaptive.load_state_dict(
+        plain.state_dict(), strict=False)
+    layers = [
+        m for m in adaptive.modules() if isinstance(m, AdaptiveDilatedConv2d)
+    ]
+    assert len(layers) == count
+    assert unexpected == []
+    assert len(missing) == 4 * count
+    assert all('.rate_regression.fc' in name for name in missing)
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            adaptive(x), plain(x), rtol=1e-4, atol=1e-4)
+
+
+def test_init_weights_keeps_the_rates_of_a_trained_checkpoint(tmp_path):
+    trained = build_adc(*CASES[0][:3])
+    layer = trained.layer4[0].conv2
+    torch.nn.init.constant_(layer.rate_regression.fc2.bias, 1.5)
+    path = tmp_path / 'backbone.pth'
+    torch.save(dict(state_dict=trained.state_dict()), path)
+    backbone = dict(
+        CASES[0][1], init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    loaded = build_adc('mmpose', backbone, CASES[0][2])
+    loaded.init_weights()
+    assert loaded.layer4[0].conv2.rate_regression.fc2.bias.eq(1.5).all()
+
+
+@pytest.mark.parametrize('pattern, message', [
+    (r'layer9\..*', r"'layer9\\\\\.\.\*' matches no layer of ResNet; its "
+     'convolutions are conv1, '),
+    (r'layer1\.0\.bn2', "matches 'layer1.0.bn2', which is .*BatchNorm2d"),
+])
+def test_a_pattern_that_is_off_is_refused(pattern, message):
+    with pytest.raises(ValueError, match=message):
+        build_adc('mmpose', CASES[0][1], pattern)
+
+
+def test_an_unknown_layer_is_named():
+    backbone = dict(
+        type='mmdense.ReplaceConv',
+        backbone=CASES[0][1],
+        conv=dict(type='NoSuchConv'),
+        pattern=CASES[0][2])
+    with pytest.raises(KeyError, match="'NoSuchConv'.* 'layer1.0.conv2'"):
+        build('mmpose', backbone)
+
+
+def test_a_setting_the_layer_refuses_names_the_layer():
+    backbone = dict(
+        type='mmdense.ReplaceConv',
+        backbone=CASES[0][1],
+        conv=dict(ADC, groups_of_rates=3),
+        pattern=CASES[0][2])
+    with pytest.raises(ValueError, match="for layer 'layer1.0.conv2'.*got 3"):
+        build('mmpose', backbone)

@@ -1,0 +1,102 @@
+"""The module: a convolution at first, its rates regressed from the input."""
+import pytest
+import torch
+from torch import nn
+
+from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
+from mmdense.ops import adaptive_dilated_conv2d
+
+SETTINGS = [
+    dict(kernel_size=3, padding=1),
+    dict(kernel_size=3, padding=1, stride=2),
+    dict(kernel_size=3, padding=2, dilation=2, bias=False),
+    dict(kernel_size=(3, 5), padding=(1, 2), groups=4),
+    dict(kernel_size=1),
+]
+
+
+def inputs(channels=8, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2, channels, 9, 7, generator=generator)
+
+
+@pytest.mark.parametrize('setting', SETTINGS)
+def test_it_is_the_convolution_until_it_has_learned(setting):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(8, 12, **setting)
+    layer = AdaptiveDilatedConv2d(8, 12, **setting)
+    missing, unexpected = layer.load_state_dict(
+        plain.state_dict(), strict=False)
+    assert unexpected == []
+    assert missing == [
+        f'rate_regression.{fc}.{name}' for fc in ('fc1', 'fc2')
+        for name in ('weight', 'bias')
+    ]
+    torch.testing.assert_close(layer(inputs()), plain(inputs()))
+
+
+def test_rates_follow_the_input_once_the_last_layer_has_weights():
+    layer = AdaptiveDilatedConv2d(8, 8, 3, padding=1, groups_of_rates=2)
+    with torch.no_grad():
+        # One hidden unit carries the mean of channel 0.
+        layer.rate_regression.fc1.weight.zero_()[0, 0] = 1
+        layer.rate_regression.fc1.bias.zero_()
+        layer.rate_regression.fc2.weight[:, 0] = torch.tensor([1., 2.])
+    x = torch.zeros(2, 8, 4, 4)
+    x[1, 0] = 0.5
+    rate = layer.rate_regression(x)
+    torch.testing.assert_close(rate, torch.tensor([[1., 1.], [1.5, 2.]]))
+    torch.testing.assert_close(
+        layer(x),
+        adaptive_dilated_conv2d(
+            x, layer.weight, rate, layer.bias, padding=1))
+
+
+def test_the_regression_learns():
+    layer = AdaptiveDilatedConv2d(8, 8, 3, padding=1)
+    layer(inputs()).square().sum().backward()
+    assert layer.rate_regression.fc2.weight.grad.abs().sum() > 0
+    assert layer.weight.grad.abs().sum() > 0
+
+
+def test_a_hook_reads_the_rates_of_a_forward():
+    layer, seen = AdaptiveDilatedConv2d(8, 8, 3, groups_of_rates=4), []
+    layer.rate_regression.register_forward_hook(
+        lambda module, args, rate: seen.append(rate))
+    layer(inputs())
+    torch.testing.assert_close(seen, [torch.ones(2, 4)])
+
+
+def test_bounds_hold():
+    layer = AdaptiveDilatedConv2d(8, 8, 3, rate_bounds=(0.5, 2))
+    with torch.no_grad():
+        layer.rate_regression.fc2.bias.fill_(9)
+    assert layer.rate_regression(inputs()).eq(2).all()
+
+
+@pytest.mark.parametrize('ratio, hidden', [(1 / 16, 4), (1 / 4, 16), (1, 64)])
+def test_the_hidden_width_is_a_share_of_the_channels(ratio, hidden):
+    layer = AdaptiveDilatedConv2d(64, 64, 3, hidden_ratio=ratio)
+    assert layer.rate_regression.fc1.out_features == hidden
+
+
+def test_rates_stay_float32_under_autocast():
+    layer = AdaptiveDilatedConv2d(8, 8, 3, padding=1)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert layer.rate_regression(inputs()).dtype == torch.float32
+        assert layer(inputs()).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(kernel_size=4), 'odd kernel_size, got'),
+    (dict(kernel_size=3, groups_of_rates=3),
+     'dividing in_channels = 8, got 3'),
+    (dict(kernel_size=3, groups_of_rates=0), 'got 0'),
+    (dict(kernel_size=3, padding_mode='reflect'), "padding_mode='reflect'"),
+    (dict(kernel_size=3, padding='same'), "padding='same'"),
+    (dict(kernel_size=3, hidden_ratio=0), 'hidden_ratio wants a positive'),
+    (dict(kernel_size=3, rate_bounds=(2, 3)), 'rate_bounds wants'),
+])
+def test_a_setting_that_cannot_be_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        AdaptiveDilatedConv2d(8, 8, **change)
