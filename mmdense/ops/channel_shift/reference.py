@@ -75,4 +75,6 @@ def channel_shift(x: Tensor, offset: Tensor) -> Tensor:
     out = x.to(offset.dtype)
     out = read_axis(out, whole[..., 0], rest[..., 0], 2, height, 1)
     out = read_axis(out, whole[..., 1], rest[..., 1], 3, width, 1)
-    return out.to(x.dtype)
+    # Of the two axes one may read zeros only, and hide what the other is.
+    finite = offset.isfinite().all(-1)[..., None, None]
+    return out.where(finite, torch.nan).to(x.dtype)

@@ -1,0 +1,180 @@
+"""Installs mmdense, with its CPU kernels where they can be built.
+
+The kernels need torch while building (`--no-build-isolation`) and a C++
+compiler. Without either, mmdense installs all the same and computes with
+plain PyTorch; the build's output and the first use of an operator say so.
+"""
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
+from setuptools.command.sdist import sdist
+
+ROOT = Path(__file__).resolve().parent
+# What `mim train mmdense`, `mim run mmdense` and `python -m mmdense path`
+# find in an installed package.
+MIM = ('configs', 'tools', 'model-index.yml')
+KERNEL_SOURCES, KERNEL_HEADERS = (
+    sorted(
+        str(path.relative_to(ROOT))
+        for path in ROOT.glob(f'mmdense/ops/*/*.{suffix}'))
+    for suffix in ('cpp', 'h'))
+
+
+def version() -> str:
+    scope = {}
+    exec((ROOT / 'mmdense' / 'version.py').read_text(), scope)
+    return scope['__version__']
+
+
+def requirements(*names: str) -> list[str]:
+    """The requirements in ``requirements/NAME.txt``, comments left out."""
+    lines = []
+    for name in names:
+        path = ROOT / 'requirements' / f'{name}.txt'
+        if path.exists():
+            lines += path.read_text().splitlines()
+    lines = [line.split('#')[0].strip() for line in lines]
+    return [line for line in lines if line and not line.startswith('-')]
+
+
+def say(message: str) -> None:
+    # Seen with `pip install -v`, and in the log of a failed installation.
+    print(f'\n*** mmdense: {message}\n', file=sys.stderr, flush=True)
+
+
+class BuildWithMim(build_py):
+    """Adds the .mim folder: files in a wheel, links in a checkout."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            link_mim()
+            return
+        folder = Path(self.build_lib) / 'mmdense' / '.mim'
+        # What a former build left there may have been deleted or renamed.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for source in mim_sources():
+            copy(source, folder / source.name)
+
+
+class DevelopWithMim(develop):
+    """The same for pip's older way to install in editable mode."""
+
+    def run(self):
+        super().run()
+        if not self.uninstall:
+            link_mim()
+
+
+class SdistWithMim(sdist):
+    """Takes along what building from the archive needs."""
+
+    def add_defaults(self):
+        super().add_defaults()
+        for source in [*mim_sources(), ROOT / 'requirements']:
+            files = source.rglob('*') if source.is_dir() else [source]
+            self.filelist.extend(
+                str(path.relative_to(ROOT)) for path in files
+                if path.is_file() and '__pycache__' not in path.parts)
+        # Known to setuptools only where torch is there.
+        self.filelist.extend(KERNEL_SOURCES + KERNEL_HEADERS)
+
+
+def mim_sources() -> list[Path]:
+    return [ROOT / name for name in MIM if (ROOT / name).exists()]
+
+
+def link_mim() -> None:
+    folder = ROOT / 'mmdense' / '.mim'
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for source in mim_sources():
+        target = folder / source.name
+        try:
+            target.symlink_to(Path('..', '..', source.name),
+                              source.is_dir())
+        except OSError:  # Windows without the right to make links
+            copy(source, target)
+
+
+def copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(
+            source, target, ignore=shutil.ignore_patterns('__pycache__'))
+    else:
+        shutil.copy2(source, target)
+
+
+def kernels() -> dict:
+    """What setup() needs to build the CPU kernels; nothing without torch."""
+    try:
+        from torch.utils.cpp_extension import BuildExtension, CppExtension
+    except ImportError as error:
+        say('installing WITHOUT the CPU kernels, torch does not import here '
+            f'({error}). To get them, install torch first and use '
+            '`pip install --no-build-isolation`.')
+        return {}
+
+    class BuildKernels(BuildExtension):
+        """A failed build costs the kernels, not the installation."""
+
+        def run(self):
+            try:
+                super().run()
+            except Exception as error:
+                # Who runs `setup.py build_ext` wants nothing but these.
+                if 'build_ext' in sys.argv:
+                    raise
+                self.extensions = []
+                say('installing WITHOUT the CPU kernels, building them '
+                    f'failed: {error} (see above). They need a C++ compiler '
+                    '(Debian: apt install g++); CXX names another than c++.')
+            else:
+                say('the CPU kernels are built.')
+
+    # No -march: a wheel must run on other machines than this one, so the
+    # kernels choose their instruction set when they run. OpenMP's library is
+    # not linked: torch has loaded one, and two would fight for the cores.
+    flags = ['-O3', '-g0']
+    if sys.platform == 'linux':
+        flags.append('-fopenmp')
+    elif sys.platform == 'win32':
+        flags = ['/O2']
+    extension = CppExtension(
+        'mmdense.ops._C',
+        KERNEL_SOURCES,
+        depends=KERNEL_HEADERS,
+        extra_compile_args=flags)
+    return dict(
+        ext_modules=[extension], cmdclass=dict(build_ext=BuildKernels))
+
+
+if __name__ == '__main__':
+    found = kernels()
+    setup(
+        name='mmdense',
+        version=version(),
+        description='Modules of five dense-prediction papers for mmpose, '
+        'mmsegmentation and mmdetection',
+        license='Apache-2.0',
+        python_requires='>=3.10',
+        packages=find_packages(include=['mmdense', 'mmdense.*']),
+        # Neither torch nor an mm package: pip would replace the build that
+        # fits the user's GPU, or put the originals over a maintained fork.
+        install_requires=['numpy'],
+        extras_require=dict(
+            hosts=requirements('runtime', 'hosts'),
+            tests=requirements('tests'),
+            export=requirements('export')),
+        ext_modules=found.get('ext_modules', []),
+        cmdclass=dict(
+            build_py=BuildWithMim,
+            develop=DevelopWithMim,
+            sdist=SdistWithMim,
+            **found.get('cmdclass', {})),
+        zip_safe=False)
