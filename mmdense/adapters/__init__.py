@@ -2,4 +2,5 @@
 import mmdense.adapters.conv_layers  # noqa: F401
 import mmdense.adapters.flattening_neck  # noqa: F401
 import mmdense.adapters.replace_conv  # noqa: F401
+import mmdense.adapters.scale_adaptive_conv  # noqa: F401
 import mmdense.engine  # noqa: F401

@@ -1,0 +1,83 @@
+"""Scale-adaptive convolution, the rival ADC is compared with."""
+import torch
+from mmcv.ops import deform_conv2d
+from torch import Tensor, nn
+
+from mmdense.registry import MODELS
+
+
+@MODELS.register_module()
+class ScaleAdaptiveConv2d(nn.Conv2d):
+    """A convolution with one regressed dilation rate per output pixel.
+
+    A convolution of the layer's own kernel, stride and dilation (weight zero
+    and bias one at first, ReLU after it) gives the rate map; output pixel
+    ``p`` then reads tap ``i`` of every channel at ``rate[p]`` times its
+    nominal distance from the middle tap, which is a deformable convolution
+    whose offsets are ``(rate - 1) * dilation * (i, j)``. At rate 1 it is the
+    convolution it replaces, whose parameter names and shapes it keeps.
+
+    Source: Zhang et al., Scale-Adaptive Convolutions for Scene Parsing
+    (ICCV 2017), as Luo et al., Adaptive Dilated Convolution, Sections III-C
+    and IV-A5, describe and compare it. The kernel of the regression is our
+    reading: neither text used here states it.
+
+    Args:
+        in_channels (int): As in ``nn.Conv2d``, like all that follow.
+        out_channels (int): Output channels.
+        kernel_size (int | tuple[int, int]): Odd sizes.
+        stride (int | tuple[int, int]): Rows, columns.
+        padding (int | tuple[int, int]): Rows, columns; zeros.
+        dilation (int | tuple[int, int]): What a rate of 1 means.
+        groups (int): Convolution groups.
+        bias (bool): Whether there is a bias.
+
+    Raises:
+        ValueError: If the kernel is even.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 kernel_size: int | tuple[int, int],
+                 stride: int | tuple[int, int] = 1,
+                 padding: int | tuple[int, int] = 0,
+                 dilation: int | tuple[int, int] = 1,
+                 groups: int = 1,
+                 bias: bool = True):
+        super().__init__(in_channels, out_channels, kernel_size, stride,
+                         padding, dilation, groups, bias)
+        if any(k % 2 == 0 for k in self.kernel_size):
+            raise ValueError('ScaleAdaptiveConv2d wants an odd kernel_size, '
+                             f'got {self.kernel_size}')
+        self.rate_regression = nn.Sequential(
+            nn.Conv2d(in_channels, 1, kernel_size, stride, padding, dilation),
+            nn.ReLU())
+        rows, columns = (
+            (torch.arange(k) - k // 2) * d
+            for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        # (dy, dx) of each tap, the order mmcv's offsets have.
+        taps = torch.stack(torch.meshgrid(rows, columns, indexing='ij'), -1)
+        self.register_buffer(
+            'taps', taps.reshape(1, -1, 1, 1).float(), persistent=False)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Make every rate 1; the convolution's own values stay the host's."""
+        nn.init.zeros_(self.rate_regression[0].weight)
+        nn.init.ones_(self.rate_regression[0].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve at the rates regressed from ``x`` itself.
+
+        Args:
+            x (Tensor): (N, C_in, H, W).
+
+        Returns:
+            Tensor: (N, C_out, H_out, W_out), the size ``nn.Conv2d`` gives.
+        """
+        rate = self.rate_regression(x)  # (N, 1, H_out, W_out)
+        offset = (rate - 1) * self.taps
+        out = deform_conv2d(x, offset.contiguous(), self.weight, self.stride,
+                            self.padding, self.dilation, self.groups, 1)
+        return out if self.bias is None else out + self.bias[:, None, None]

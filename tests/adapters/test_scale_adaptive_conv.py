@@ -1,0 +1,57 @@
+"""Scale-adaptive convolution: a rate per pixel, shared by all channels."""
+import pytest
+import torch
+from torch import nn
+
+from mmdense.adapters.scale_adaptive_conv import ScaleAdaptiveConv2d
+
+
+def inputs():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, 4, 9, 7, generator=generator)
+
+
+@pytest.mark.parametrize('setting', [
+    dict(kernel_size=3, padding=1),
+    dict(kernel_size=3, padding=2, dilation=2, stride=2, bias=False),
+    dict(kernel_size=(3, 5), padding=(1, 2), groups=2),
+])
+def test_it_is_the_convolution_until_it_has_learned(setting):
+    plain = nn.Conv2d(4, 6, **setting)
+    layer = ScaleAdaptiveConv2d(4, 6, **setting)
+    missing, unexpected = layer.load_state_dict(
+        plain.state_dict(), strict=False)
+    assert unexpected == []
+    assert missing == ['rate_regression.0.weight', 'rate_regression.0.bias']
+    torch.testing.assert_close(layer(inputs()), plain(inputs()))
+
+
+def test_a_constant_rate_is_a_dilation():
+    layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
+    nn.init.constant_(layer.rate_regression[0].bias, 2)
+    expected = nn.functional.conv2d(
+        inputs(), layer.weight, layer.bias, padding=2, dilation=2)
+    torch.testing.assert_close(layer(inputs()), expected)
+
+
+def test_each_pixel_has_its_own_rate():
+    layer = ScaleAdaptiveConv2d(1, 1, (1, 3), padding=(0, 1), bias=False)
+    nn.init.ones_(layer.weight)
+    with torch.no_grad():
+        # The rate of a pixel is 1 + its own value / 100.
+        layer.rate_regression[0].weight[0, 0, 0, 1] = 0.01
+    x = torch.arange(5.).mul(100).reshape(1, 1, 1, 5)
+    # Column 2 (rate 3) reads columns -1, 2, 5; column 1 (rate 2) -1, 1, 3.
+    out = layer(x)[0, 0, 0]
+    torch.testing.assert_close(out[1:3], torch.tensor([400., 200.]))
+
+
+def test_the_rates_learn():
+    layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
+    layer(inputs()).square().sum().backward()
+    assert layer.rate_regression[0].weight.grad.abs().sum() > 0
+
+
+def test_an_even_kernel_is_refused():
+    with pytest.raises(ValueError, match='odd kernel_size, got'):
+        ScaleAdaptiveConv2d(4, 4, 2)
