@@ -4,9 +4,18 @@
 """
 import argparse
 
-from mmdense.datasets import make_pose_set
+from mmdense.datasets import (
+    make_detection_set,
+    make_membrane_set,
+    make_pose_set,
+    make_segmentation_set,
+)
 
-MAKERS = dict(pose=make_pose_set)
+MAKERS = dict(
+    pose=make_pose_set,
+    segmentation=make_segmentation_set,
+    detection=make_detection_set,
+    membranes=make_membrane_set)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -21,6 +30,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--size', type=int, nargs=2, metavar=('H', 'W'), help='in pixels')
     parser.add_argument('--seed', type=int)
     parser.add_argument('--difficulty', help='easy, normal or hard')
+    parser.add_argument(
+        '--classes', nargs='+', help='of VOC, for segmentation and detection')
     parser.add_argument('--workers', type=int, help='processes (one a core)')
     return parser.parse_args(argv)
 
@@ -35,8 +46,11 @@ def main(argv: list[str] | None = None) -> None:
         key: value
         for key, value in vars(parse_args(argv)).items() if value is not None
     }
+    kind = given.pop('kind')
+    if 'classes' in given and kind not in ('segmentation', 'detection'):
+        raise SystemExit(f'make_data: --classes does not go with {kind}')
     try:
-        MAKERS[given.pop('kind')](**given)
+        MAKERS[kind](**given)
     except ValueError as error:
         raise SystemExit(f'make_data: {error}') from None
 

@@ -36,6 +36,7 @@ from mmdense.datasets.writing import (
     check_arguments,
     check_choice,
     default_workers,
+    run_lengths,
     sample_name,
     sample_rng,
     write_bytes,
@@ -119,7 +120,7 @@ def pose_scene(rng: np.random.Generator, size: tuple[int, int],
     Returns:
         tuple[np.ndarray, list[dict]]: The image, uint8 blue-green-red
         (H, W, 3), and one record a person: ``box`` (x, y, w, h), ``area``,
-        ``outline`` (polygons of the visible silhouette), ``coco`` (17, 3)
+        ``mask`` (run lengths of what is visible), ``coco`` (17, 3)
         with x, y, visibility, ``mpii`` (16, 3) with x, y, 0 or 1 and
         ``head`` ((x1, y1), (x2, y2)), all counted from 0.
     """
@@ -203,7 +204,7 @@ def _record(person: Placed, mask: np.ndarray,
     hidden = np.zeros(mask.shape, bool)
     for cover in later:
         hidden |= cover >= 0.5
-    shown = solid * ~hidden
+    shown = (solid > 0) & ~hidden
     if shown.sum() < max(24, 0.12 * solid.sum()):
         return None
 
@@ -226,17 +227,13 @@ def _record(person: Placed, mask: np.ndarray,
     mpii[~inside] = [-1, -1, 0]
     # The box is of the whole silhouette inside the picture, hidden or not.
     x, y, w, h = cv2.boundingRect(solid)
-    contours = cv2.findContours(shown, cv2.RETR_EXTERNAL,
-                                cv2.CHAIN_APPROX_SIMPLE)[0]
-    outline = [c.reshape(-1).tolist() for c in contours if len(c) >= 3]
-    corners = person.head_box()
     return dict(
         box=[x, y, w, h],
         area=int(solid.sum()),
-        outline=outline,
+        mask=run_lengths(shown),
         coco=np.round(coco, 2).tolist(),
         mpii=np.round(mpii, 2).tolist(),
-        head=np.round(corners, 2).tolist())
+        head=np.round(person.head_box(), 2).tolist())
 
 
 def _describe(out, parts):
@@ -266,7 +263,7 @@ def _coco(samples):
                     iscrowd=0,
                     bbox=person['box'],
                     area=person['area'],
-                    segmentation=person['outline'],
+                    segmentation=person['mask'],
                     num_keypoints=sum(v > 0 for _, _, v in person['coco']),
                     keypoints=[
                         value for x, y, v in person['coco']

@@ -70,6 +70,17 @@ def write_png(path: Path, image: np.ndarray,
     write_bytes(path, data.getvalue())
 
 
+def run_lengths(mask: np.ndarray) -> dict:
+    """COCO's run lengths of a bool mask (H, W), column after column."""
+    flat = np.concatenate([[0], mask.astype(np.int8).ravel(order='F'), [0]])
+    change = np.flatnonzero(np.diff(flat))
+    # Runs alternate from 0 to 1; the first counts zeros, also when none.
+    counts = np.diff(np.concatenate([[0], change, [mask.size]]))
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    return dict(size=list(mask.shape), counts=counts.tolist())
+
+
 def sample_name(split: str, index: int) -> str:
     """A number of eight digits, different in every split of a set."""
     return f'{SPLITS.index(split):02d}{index + 1:06d}'
