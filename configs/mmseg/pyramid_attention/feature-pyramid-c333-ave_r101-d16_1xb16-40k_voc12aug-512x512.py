@@ -1,0 +1,3 @@
+"""Table 1, "C333+AVE": attention alone, no global pooling branch."""
+_base_ = './feature-pyramid-c333-ave-gp_r101-d16_1xb16-40k_voc12aug-512x512.py'
+model = dict(decode_head=dict(attention=dict(global_pooling=False)))
