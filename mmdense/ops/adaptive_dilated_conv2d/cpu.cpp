@@ -1,0 +1,299 @@
+// The adaptive dilated convolution on a CPU: an implicit matrix product whose
+// right operand is sampled block by block in cache. README.md has the design.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/library.h>
+
+#include <math.h>
+
+#include <memory>
+#include <tuple>
+
+#include "cpu_plan.h"
+
+#ifdef __GNUC__
+#define MMDENSE_UNROLL _Pragma("GCC unroll 8")
+#define MMDENSE_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define MMDENSE_UNROLL
+#define MMDENSE_PREFETCH(p)
+#endif
+
+namespace mmdense_adc {
+
+// Registers bound the tile: rows * vectors sums, one row of vectors, one
+// broadcast value.
+namespace baseline {
+#ifdef __GNUC__
+#define MMDENSE_VECTOR_BYTES 16
+#else
+#define MMDENSE_VECTOR_BYTES 1
+#endif
+#define MMDENSE_TILE_ROWS 4
+#define MMDENSE_TILE_VECTORS 2
+#define MMDENSE_LAMBDA
+#include "cpu_kernel.h"
+#undef MMDENSE_VECTOR_BYTES
+#undef MMDENSE_TILE_ROWS
+#undef MMDENSE_TILE_VECTORS
+#undef MMDENSE_LAMBDA
+}  // namespace baseline
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define MMDENSE_X86 1
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+namespace avx2 {
+#define MMDENSE_VECTOR_BYTES 32
+#define MMDENSE_TILE_ROWS 4
+#define MMDENSE_TILE_VECTORS 3
+#define MMDENSE_LAMBDA __attribute__((target("avx2,fma")))
+#include "cpu_kernel.h"
+#undef MMDENSE_VECTOR_BYTES
+#undef MMDENSE_TILE_ROWS
+#undef MMDENSE_TILE_VECTORS
+#undef MMDENSE_LAMBDA
+}  // namespace avx2
+#ifdef __clang__
+#pragma clang attribute pop
+#pragma clang attribute push(                                           \
+    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma"))), \
+    apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma")
+#endif
+namespace avx512 {
+#define MMDENSE_VECTOR_BYTES 64
+#define MMDENSE_TILE_ROWS 8
+#define MMDENSE_TILE_VECTORS 3
+#define MMDENSE_LAMBDA \
+  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma")))
+#include "cpu_kernel.h"
+#undef MMDENSE_VECTOR_BYTES
+#undef MMDENSE_TILE_ROWS
+#undef MMDENSE_TILE_VECTORS
+#undef MMDENSE_LAMBDA
+}  // namespace avx512
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif  // x86-64
+
+namespace {
+
+template <typename T>
+struct Kernels {
+  void (*forward)(const Forward<T>&, char*, int64_t, int64_t);
+  void (*backward)(const Backward<T>&, char*, int64_t, int64_t);
+};
+
+// PyTorch's own choice, so that ATEN_CPU_CAPABILITY=default or avx2 lowers
+// ours too; and never what this machine has not.
+template <typename T>
+Kernels<T> kernels() {
+#ifdef MMDENSE_X86
+  static const std::string level = at::get_cpu_capability();
+  if (level == "AVX512" && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
+    return {avx512::forward<T>, avx512::backward<T>};
+  if ((level == "AVX512" || level == "AVX2") &&
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return {avx2::forward<T>, avx2::backward<T>};
+#endif
+  return {baseline::forward<T>, baseline::backward<T>};
+}
+
+Axis make_axis(const at::Tensor& x, const at::Tensor& weight,
+               at::IntArrayRef stride, at::IntArrayRef padding,
+               at::IntArrayRef dilation, int64_t a) {
+  int64_t in = x.size(2 + a), kernel = weight.size(2 + a);
+  TORCH_CHECK(stride[a] > 0 && dilation[a] > 0 && padding[a] >= 0,
+              "adaptive_dilated_conv2d_cpu wants stride and dilation of at "
+              "least 1 and padding of at least 0");
+  int64_t span = in + 2 * padding[a] - dilation[a] * (kernel - 1) - 1;
+  TORCH_CHECK(span >= 0 && kernel % 2 == 1,
+              "adaptive_dilated_conv2d_cpu wants an odd kernel that the "
+              "padded map covers");
+  return {in, span / stride[a] + 1, kernel, stride[a], padding[a],
+          dilation[a]};
+}
+
+Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
+                 const at::Tensor& rate, at::IntArrayRef stride,
+                 at::IntArrayRef padding, at::IntArrayRef dilation,
+                 int64_t groups) {
+  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && rate.dim() == 2 &&
+                  stride.size() == 2 && padding.size() == 2 &&
+                  dilation.size() == 2 && groups > 0 &&
+                  x.size(1) == weight.size(1) * groups &&
+                  weight.size(0) % groups == 0 &&
+                  rate.size(0) == x.size(0) && rate.size(1) > 0 &&
+                  x.size(1) % rate.size(1) == 0,
+              "adaptive_dilated_conv2d_cpu wants x (N, C, H, W), weight "
+              "(C_out, C / groups, k_h, k_w), rate (N, g) with g dividing C, "
+              "got ", x.sizes(), ", ", weight.sizes(), ", ", rate.sizes());
+  TORCH_CHECK(x.scalar_type() == weight.scalar_type() &&
+                  x.scalar_type() == rate.scalar_type(),
+              "adaptive_dilated_conv2d_cpu wants x, weight and rate of one "
+              "dtype");
+  return {x.size(0), groups, weight.size(1), weight.size(0) / groups,
+          rate.size(1), make_axis(x, weight, stride, padding, dilation, 0),
+          make_axis(x, weight, stride, padding, dilation, 1)};
+}
+
+// A chunk is about 768 bytes of a column and a block about 288 columns: with
+// the other operand this fills half of a common second-level cache.
+Plan make_plan(const Shape& s, int64_t size, int64_t parts) {
+  int64_t lanes = kVectorBytes / size, most = 832 / size;
+  int64_t rounds = divide_up(s.positions(), parts * most);
+  Plan plan;
+  plan.chunk = divide_up(s.positions(), parts * rounds);
+  // Whole output rows where they are short: nothing is interpolated twice.
+  plan.chunk = round_up(plan.chunk, s.x.out < most / 2 ? s.x.out : lanes);
+  plan.chunks = divide_up(s.positions(), plan.chunk);
+  // A vector of room for stores past the end, and an odd number of vectors,
+  // so that rows spread over the cache sets.
+  plan.pitch = ((divide_up(plan.chunk, lanes) + 1) | 1) * lanes;
+  plan.block = 288 / s.taps();
+  if (plan.block < 1) plan.block = 1;
+  if (plan.block > s.cin) plan.block = s.cin;
+  plan.blocks = divide_up(s.cin, plan.block);
+  return plan;
+}
+
+// Zeroed memory for one thread, aligned to a vector.
+struct Scratch {
+  explicit Scratch(int64_t bytes)
+      : tensor(at::zeros({bytes + kVectorBytes}, at::kByte)) {
+    auto at = reinterpret_cast<uintptr_t>(tensor.data_ptr());
+    data = reinterpret_cast<char*>(round_up(at, kVectorBytes));
+  }
+  at::Tensor tensor;
+  char* data;
+};
+
+at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
+                       const at::Tensor& rate,
+                       const std::optional<at::Tensor>& bias,
+                       at::IntArrayRef stride, at::IntArrayRef padding,
+                       at::IntArrayRef dilation, int64_t groups) {
+  Shape s = make_shape(x, weight, rate, stride, padding, dilation, groups);
+  bool has_bias = bias && bias->defined();
+  if (has_bias)
+    TORCH_CHECK(bias->dim() == 1 && bias->size(0) == weight.size(0) &&
+                    bias->scalar_type() == x.scalar_type(),
+                "adaptive_dilated_conv2d_cpu wants bias (C_out,) of the dtype "
+                "of x, got ", bias->sizes());
+  at::Tensor out = at::empty({s.batch, weight.size(0), s.y.out, s.x.out},
+                             x.options().memory_format(
+                                 at::MemoryFormat::Contiguous));
+  if (out.numel() == 0) return out;
+  if (s.cin == 0) {
+    out.zero_();
+    return has_bias ? out.add_(bias->view({-1, 1, 1})) : out;
+  }
+  at::Tensor xc = x.contiguous(), wc = weight.contiguous(),
+             rc = rate.contiguous(),
+             bc = has_bias ? bias->contiguous() : at::Tensor();
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adaptive_dilated_conv2d", [&] {
+    using T = scalar_t;
+    Plan plan = make_plan(s, sizeof(T), at::get_num_threads());
+    Forward<T> f{s, plan, xc.const_data_ptr<T>(), wc.const_data_ptr<T>(),
+                 rc.const_data_ptr<T>(),
+                 has_bias ? bc.const_data_ptr<T>() : nullptr,
+                 out.mutable_data_ptr<T>()};
+    Arena count(nullptr);
+    ForwardBuffers<T>(count, s, plan);
+    auto run = kernels<T>().forward;
+    at::parallel_for(0, plan.chunks, 1, [&](int64_t first, int64_t last) {
+      Scratch scratch(count.used());
+      run(f, scratch.data, first, last);
+    });
+  });
+  return out;
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
+    const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
+    const at::Tensor& rate, at::IntArrayRef stride, at::IntArrayRef padding,
+    at::IntArrayRef dilation, int64_t groups,
+    const c10::List<bool>& output_mask) {
+  Shape s = make_shape(x, weight, rate, stride, padding, dilation, groups);
+  TORCH_CHECK(output_mask.size() == 3 &&
+                  grad.sizes() == at::IntArrayRef({s.batch, weight.size(0),
+                                                   s.y.out, s.x.out}) &&
+                  grad.scalar_type() == x.scalar_type(),
+              "adaptive_dilated_conv2d_backward_cpu wants a gradient like the "
+              "output and three flags, got ", grad.sizes());
+  auto contiguous = at::MemoryFormat::Contiguous;
+  at::Tensor grad_x, grad_weight, grad_rate, by_channel;
+  if (output_mask[0]) grad_x = at::zeros_like(x, contiguous);
+  if (output_mask[1]) grad_weight = at::zeros_like(weight, contiguous);
+  if (output_mask[2])
+    by_channel = at::zeros({s.batch, s.channels()}, x.options().dtype(at::kDouble));
+  at::Tensor gc = grad.contiguous(), xc = x.contiguous(),
+             wc = weight.contiguous(), rc = rate.contiguous();
+  if (gc.numel() > 0 && s.cin > 0) {
+    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adaptive_dilated_conv2d", [&] {
+      using T = scalar_t;
+      Plan plan = make_plan(s, sizeof(T), 1);
+      int64_t threads = at::get_num_threads();
+      int64_t rounds = divide_up(s.groups * plan.blocks, threads);
+      plan.block = divide_up(s.channels(), rounds * threads);
+      if (plan.block > s.cin) plan.block = s.cin;
+      plan.blocks = divide_up(s.cin, plan.block);
+      Backward<T> f{s, plan, gc.const_data_ptr<T>(), xc.const_data_ptr<T>(),
+                    wc.const_data_ptr<T>(), rc.const_data_ptr<T>(),
+                    output_mask[0] ? grad_x.mutable_data_ptr<T>() : nullptr,
+                    output_mask[1] ? grad_weight.mutable_data_ptr<T>() : nullptr,
+                    output_mask[2] ? by_channel.mutable_data_ptr<double>()
+                                   : nullptr};
+      Arena count(nullptr);
+      BackwardBuffers<T>(count, s, plan);
+      auto run = kernels<T>().backward;
+      at::parallel_for(
+          0, s.groups * plan.blocks, 1, [&](int64_t first, int64_t last) {
+            Scratch scratch(count.used());
+            run(f, scratch.data, first, last);
+          });
+    });
+  }
+  if (output_mask[2])
+    grad_rate = by_channel.view({s.batch, s.rates, s.channels() / s.rates})
+                    .sum(-1)
+                    .to(rate.scalar_type());
+  return {grad_x, grad_weight, grad_rate};
+}
+
+}  // namespace
+}  // namespace mmdense_adc
+
+TORCH_LIBRARY_FRAGMENT(mmdense, m) {
+  m.def(
+      "adaptive_dilated_conv2d_cpu(Tensor x, Tensor weight, Tensor rate, "
+      "Tensor? bias, int[] stride, int[] padding, int[] dilation, "
+      "int groups) -> Tensor");
+  m.def(
+      "adaptive_dilated_conv2d_backward_cpu(Tensor grad, Tensor x, "
+      "Tensor weight, Tensor rate, int[] stride, int[] padding, "
+      "int[] dilation, int groups, bool[] output_mask) -> "
+      "(Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(mmdense, CPU, m) {
+  m.impl("adaptive_dilated_conv2d_cpu", mmdense_adc::forward_cpu);
+  m.impl("adaptive_dilated_conv2d_backward_cpu", mmdense_adc::backward_cpu);
+}
