@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmdense.analysis import complexity
 from mmdense.analysis.complexity import count, prints_as
+from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
 
 
 def flop_counter_macs(model, *args, **kwargs):
@@ -124,6 +125,16 @@ def test_an_unmodulated_deformable_convolution_counts_too():
     result, device = complexity.count_model(Host(layer), (5, 7), channels=4)
     assert device == 'meta'
     assert result.total.macs == (6 * 2 * 9 + 18 * 4 * 9) * 5 * 7
+
+
+def test_an_adaptive_dilated_convolution_counts_as_the_one_it_replaces():
+    layer = AdaptiveDilatedConv2d(
+        8, 6, 3, stride=2, padding=1, bias=False, hidden_ratio=0.5)
+    result, device = complexity.count_model(Host(layer), (9, 12), channels=8)
+    kernel, regression = 8 * 6 * 9, 8 * 4 + 4 * 8
+    assert device == 'meta' and result.unowned_macs == 0
+    assert result.total.macs == kernel * 5 * 6 + regression
+    assert result.total.params == kernel + regression + 4 + 8
 
 
 def test_an_attention_layer_counts_its_projections_only():
