@@ -301,12 +301,18 @@ def _deform_shape(weight_at: int):
 
 @contextlib.contextmanager
 def _shapes_only(model: nn.Module):
-    """Lets a model with compiled operators of mmcv run on meta tensors.
+    """Lets a model pass meta tensors where a value or a kernel is wanted.
 
-    The operators are looked up by name among what the host has imported
-    already: this level knows no mmcv.
+    Compiled operators of mmcv are looked up by name among what the host has
+    imported already: this level knows no mmcv. Autocast cannot be so much
+    as asked about, or switched off, for a meta tensor.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            mock.patch.object(torch, 'autocast',
+                              lambda *_, **__: contextlib.nullcontext()))
+        stack.enter_context(
+            mock.patch.object(torch, 'is_autocast_enabled', lambda *_: False))
         for file, name, weight_at in (
             ('deform_conv', 'DeformConv2dFunction', 2),
             ('modulated_deform_conv', 'ModulatedDeformConv2dFunction', 3)):
