@@ -4,6 +4,7 @@ The kernels need torch while building (`--no-build-isolation`) and a C++
 compiler. Without either, mmdense installs all the same and computes with
 plain PyTorch; the build's output and the first use of an operator say so.
 """
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -66,8 +67,13 @@ class DevelopWithMim(develop):
     """The same for pip's older way to install in editable mode."""
 
     def run(self):
+        # From setuptools 80 this starts another pip, which would build apart
+        # from the torch that is here and keep our messages to itself. 0 means
+        # no isolation: pip reads the variable as the value, not as the flag.
+        os.environ['PIP_NO_BUILD_ISOLATION'] = '0'
+        os.environ.setdefault('PIP_VERBOSE', '1')
         super().run()
-        if not self.uninstall:
+        if not getattr(self, 'uninstall', False):
             link_mim()
 
 
