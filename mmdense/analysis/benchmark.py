@@ -1,0 +1,125 @@
+"""How many times as long one call takes as another, on a noisy machine."""
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+# A shorter sample is repeated until it is this long: it would measure the
+# clock and the launch, and one interrupt would double it.
+SHORTEST_SAMPLE = 0.005
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Samples of two calls taken in turn, in seconds per call.
+
+    Attributes:
+        a (tuple[float, ...]): Samples of the call in question.
+        b (tuple[float, ...]): Samples of the call it is compared with, each
+            taken right beside the sample of ``a`` at the same index.
+    """
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Median of ``a`` over median of ``b``."""
+        return statistics.median(self.a) / statistics.median(self.b)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """First and third quartile of the ratios of neighbouring samples."""
+        ratios = [a / b for a, b in zip(self.a, self.b, strict=True)]
+        if len(ratios) == 1:
+            return ratios[0], ratios[0]
+        first, _, third = statistics.quantiles(ratios, method='inclusive')
+        return first, third
+
+
+def compare(a: Callable[[], object],
+            b: Callable[[], object],
+            repeats: int = 15,
+            warm_up: int = 2,
+            synchronize: Callable[[], object] = lambda: None,
+            clock: Callable[[], float] = time.perf_counter) -> Ratio:
+    """Time two calls in turn and take the ratio of their medians.
+
+    Whatever else the machine does then meets both alike; the order turns
+    round at every repeat, so that neither always runs on what the other left
+    in the cache.
+
+    Args:
+        a (Callable): The call in question.
+        b (Callable): The call to compare with.
+        repeats (int): Samples of each.
+        warm_up (int): Calls of each before the first sample, at least 1.
+        synchronize (Callable): Waits until the device has finished; does
+            nothing by default, as a CPU needs.
+        clock (Callable): Time in seconds.
+
+    Returns:
+        Ratio: All samples.
+
+    Raises:
+        ValueError: If ``repeats`` or ``warm_up`` is less than 1.
+    """
+    if repeats < 1 or warm_up < 1:
+        raise ValueError('compare wants repeats and warm_up of at least 1, '
+                         f'got {repeats} and {warm_up}')
+
+    def sample(call, calls):
+        synchronize()
+        start = clock()
+        for _ in range(calls):
+            call()
+        synchronize()
+        return (clock() - start) / calls
+
+    def calls_per_sample(call):
+        fastest = min(sample(call, 1) for _ in range(warm_up))
+        return max(1, math.ceil(SHORTEST_SAMPLE / max(fastest, 1e-7)))
+
+    pair = [(a, calls_per_sample(a), []), (b, calls_per_sample(b), [])]
+    for repeat in range(repeats):
+        for call, calls, samples in (pair if repeat % 2 else pair[::-1]):
+            samples.append(sample(call, calls))
+    return Ratio(tuple(pair[0][2]), tuple(pair[1][2]))
+
+
+def _status_bytes(field: str) -> int:
+    """A field of this process's Linux status file, in bytes."""
+    with open('/proc/self/status') as status:
+        for line in status:
+            if line.startswith(field + ':'):
+                return int(line.split()[1]) * 1024
+    raise OSError(f'/proc/self/status has no {field}')
+
+
+def peak_extra_bytes(call: Callable[[], object],
+                     device: torch.device) -> int:
+    """Memory a call needs at its worst moment, beyond what was there before.
+
+    On a GPU what PyTorch's allocator counts. On a CPU the resident memory of
+    the process, whose high-water mark Linux lets us reset: it sees what
+    libraries allocate behind PyTorch's back, which a profiler of PyTorch's
+    allocator does not. Call it once in a fresh process, where no memory
+    freed earlier is there to be used again.
+
+    Raises:
+        OSError: On a CPU under another system than Linux.
+    """
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    with open('/proc/self/clear_refs', 'w') as clear:
+        clear.write('5')
+    before = _status_bytes('VmRSS')
+    call()
+    return _status_bytes('VmHWM') - before

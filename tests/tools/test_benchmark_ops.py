@@ -1,0 +1,86 @@
+"""The benchmark of the operators runs, and refuses what it cannot measure."""
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location(
+        'benchmark_ops_tool', ROOT / 'tools' / 'benchmark_ops.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_cheap_row_runs_and_is_written(tool, tmp_path, capsys):
+    pytest.importorskip('mmcv.ops')
+    out = tmp_path / 'new' / 'folder'
+    only = ['forward', 'backward', 'deformable', 'shift', 'grid_sample']
+    assert tool.main([
+        '--only', *only, '--sizes', '4x6x5', '3x4x7', '--batch', '2',
+        '--repeats', '1', '--threads', '1', '--out', str(out)
+    ]) == 0
+    rows = json.loads((out / 'benchmark_ops.json').read_text())['rows']
+    assert [row['size'] for row in rows] == ['4x6x5', '3x4x7'] * 5
+    assert len({row['figure'] for row in rows}) == 5
+    for row in rows:
+        assert row['ratio'] == pytest.approx(row['a'] / row['b'])
+    assert (out / 'benchmark_ops.png').stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert 'ADC / conv2d, forward\n' in printed
+    assert '10 rows' in printed
+
+
+@pytest.mark.slow
+def test_memory_row_is_measured_in_fresh_processes(tool, tmp_path):
+    assert tool.main([
+        '--only', 'memory', '--sizes', '8x256x256', '--batch', '1',
+        '--repeats', '1', '--threads', '1', '--out', str(tmp_path)
+    ]) == 0
+    row, = json.loads((tmp_path / 'benchmark_ops.json').read_text())['rows']
+    # An output and a gradient of 2.1 MB each, at the very least.
+    assert row['unit'] == 'MB' and 2 * 2.09 < row['b'] < 40
+
+
+def test_row_that_cannot_be_measured_says_why_and_stops_no_other(
+        tool, monkeypatch, capsys):
+
+    def broken(setting):
+        raise OSError('no such file')
+        yield
+
+    monkeypatch.setitem(tool.ROWS, 'memory', broken)
+    assert tool.main([
+        '--only', 'memory', 'shift', '--sizes', '2x3x4', '--repeats', '1'
+    ]) == 0
+    printed = capsys.readouterr()
+    assert 'memory: not measured: no such file' in printed.err
+    assert 'channel_shift / clone' in printed.out
+
+
+@pytest.mark.parametrize('argv, message', [
+    (['--only', 'nothing'], 'invalid choice'),
+    (['--sizes', '64x64'], 'wants CxHxW'),
+    (['--sizes', '0x3x3'], 'wants CxHxW'),
+    (['--repeats', '0'], 'at least 1'),
+    (['--threads', 'two'], 'at least 1'),
+    (['--out', __file__], 'wants a folder'),
+])
+def test_bad_option_is_refused_with_what_was_wanted(
+        tool, argv, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        tool.main(argv)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_gpu_that_is_not_there_is_refused(tool, monkeypatch, capsys):
+    monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(SystemExit):
+        tool.main(['--device', 'cuda'])
+    assert 'sees no GPU' in capsys.readouterr().err
