@@ -130,18 +130,15 @@ def pose_scene(rng: np.random.Generator, size: tuple[int, int],
     for _ in range(rng.integers(*level['clutter'], endpoint=True)):
         random_clutter(rng, image, light, (0.08 * longest, 0.5 * longest))
     # Multiples of the golden section fill an interval evenly.
-    share = (index * 0.6180339887 + 0.5) % 1
-    share = [share**1.4] + [
-        (share + rng.uniform(-.15, .3))
-        for _ in range(rng.choice(3, p=level['others']))
-    ]
-    people = [_place(rng, size, level, share[0])]
-    for s in share[1:]:
+    small = ((index * 0.6180339887 + 0.5) % 1)**1.4
+    people = [_place(rng, size, level, small)]
+    for _ in range(rng.choice(3, p=level['others'])):
         # People may overlap; two in one place nobody could tell apart.
-        tries = (_place(rng, size, level, s) for _ in range(6))
-        apart = (p for p in tries if not any(_same_place(p, q)
-                                             for q in people))
-        people += [p for p in [next(apart, None)] if p is not None]
+        for _ in range(6):
+            other = _place(rng, size, level, small + rng.uniform(-.3, .3))
+            if not any(_same_place(other, person) for person in people):
+                people.append(other)
+                break
     covers = []
     for k in rng.permutation(len(people)):
         covers.append((k, people[k].paint(image, light)))
@@ -149,15 +146,15 @@ def pose_scene(rng: np.random.Generator, size: tuple[int, int],
         if rng.random() < level['hide']:
             _hide(rng, image, light, people[k], mask, covers)
     records = [
-        _record(people[k], mask, [m for _, m in covers[i + 1:]])
+        describe_person(people[k], mask, [m for _, m in covers[i + 1:]])
         for i, (k, mask) in enumerate(covers) if k is not None
     ]
     records = [record for record in records if record is not None]
     return finish(rng, image, level['noise'] * rng.uniform(0.3, 1)), records
 
 
-def _place(rng, size, level, share) -> Placed:
-    """A new person whose size is ``share`` (0 to 1) of the way to small."""
+def _place(rng, size, level, small) -> Placed:
+    """A person as large as the picture (``small`` 0) down to a fifth (1)."""
     front = rng.random() < 0.7
     yaw = rng.normal(0, 0.7) if front else rng.normal(np.pi, 0.7)
     if level['kinds'] is not UPRIGHT and rng.random() < 0.4:
@@ -167,11 +164,13 @@ def _place(rng, size, level, share) -> Placed:
     low, high = figure.extent()
     extent = high - low
     room = np.array(size[::-1], float)
-    scale = 0.96 * (room / extent).min() * SIZE_RANGE**-np.clip(share, 0, 1)
+    scale = 0.96 * (room / extent).min() * SIZE_RANGE**-np.clip(small, 0, 1)
     middle, slack = scale * (low + high) / 2 * [1, -1], room - scale * extent
     where = room / 2 + rng.uniform(-.5, .5, 2) * slack
     if rng.random() < level['cut']:
-        where += rng.uniform(-.35, .35, 2) * scale * extent
+        axis = rng.integers(2)
+        left = scale * extent[axis] * (0.5 - rng.uniform(0.1, 0.4))
+        where[axis] = rng.choice([left, room[axis] - left])
     return Placed(figure, float(scale), where - middle)
 
 
@@ -196,9 +195,18 @@ def _hide(rng, image, light, person, mask, covers):
         covers.append((None, cover))
 
 
-def _record(person: Placed, mask: np.ndarray,
-            later: list[np.ndarray]) -> dict | None:
-    """Annotations of a person, None if hardly anything of it shows."""
+def describe_person(person: Placed, mask: np.ndarray,
+                    later: list[np.ndarray]) -> dict | None:
+    """A person's record, as :func:`pose_scene` returns it.
+
+    Args:
+        person (Placed): The figure and where it stands.
+        mask (np.ndarray): Coverage of the person, 0 to 1, shape (H, W).
+        later (list[np.ndarray]): Coverage of all that was painted over it.
+
+    Returns:
+        dict | None: The record; None if hardly anything of the person shows.
+    """
     height, width = mask.shape
     solid = (mask >= 0.5).astype(np.uint8)
     hidden = np.zeros(mask.shape, bool)
@@ -210,9 +218,8 @@ def _record(person: Placed, mask: np.ndarray,
 
     def joints(names):
         at = person.joints(names)
+        inside = ((at >= 0) & (at <= [width - 1, height - 1])).all(1)
         column, row = np.rint(at).astype(int).T
-        inside = (column >= 0) & (column < width) & (row >= 0) & \
-            (row < height)
         seen = inside & person.seen(names)
         seen[inside] &= ~hidden[row[inside], column[inside]]
         return at, inside, seen

@@ -93,18 +93,21 @@ def make_segmentation_set(out: str | os.PathLike,
 
 def label_map(size: tuple[int, int], things: list[tuple]) -> np.ndarray:
     """Labels of a scene's visible masks, uint8 (H, W), with rims of 255."""
+    # As thick for the size of the picture as VOC's.
+    reach = max(1, round(min(size) / 200))
+    kernel = np.ones((2 * reach + 1, ) * 2, np.uint8)
     labels = np.zeros(size, np.uint8)
     owner = np.zeros(size, np.uint8)
+    thick = np.ones(size, bool)
     for number, (label, mask) in enumerate(things, 1):
         labels[mask] = label + 1
         owner[mask] = number
-    # The rim is the pixels whose neighbourhood holds more than one owner: as
-    # thick for the size of the picture as VOC's, but never all of a thing.
-    reach = max(1, round(min(size) / 200))
-    kernel = np.ones((2 * reach + 1, ) * 2, np.uint8)
+        # A spoke or a leg thinner than two rims keeps its label.
+        solid = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
+        thick[mask] = solid[mask] > 0
+    # The rim is where the neighbourhood holds more than one owner.
     rim = cv2.dilate(owner, kernel) != cv2.erode(owner, kernel)
-    thick = cv2.morphologyEx(owner, cv2.MORPH_OPEN, kernel) > 0
-    labels[rim & (thick | (owner == 0))] = RIM
+    labels[rim & thick] = RIM
     return labels
 
 

@@ -119,7 +119,9 @@ def check_choice(name: str, value: str, choices) -> None:
 
 def default_workers() -> int:
     """As many workers as cores this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def write_set(out: str | os.PathLike, arguments: dict,
