@@ -129,3 +129,27 @@ def test_pretrained_weights_belong_to_the_backbone():
         backbone = load(f'res{depth}{MPII}').model.backbone
         assert backbone.depth == depth
         assert backbone.init_cfg.checkpoint == f'torchvision://resnet{depth}'
+
+
+def test_quick_start_is_small_and_starts_from_nothing():
+    config = load('res18_quick_synthetic-128x96')
+    assert config.model.backbone.init_cfg is None
+    assert config.load_from is None
+    model = build_on_meta(config)
+    with torch.device('meta'), torch.no_grad():
+        out = model(torch.zeros(1, 3, 128, 96), None, mode='tensor')
+    assert out.shape == (1, 17, 32, 24)
+    assert sum(p.numel() for p in model.parameters()) < 3_000_000
+
+
+def test_quick_start_validates_on_other_people_than_it_trains_on():
+    config = load('res18_quick_synthetic-128x96')
+    train = config.train_dataloader.dataset
+    for loader in (config.val_dataloader, config.test_dataloader):
+        assert loader.dataset.ann_file != train.ann_file
+        assert loader.dataset.bbox_file is None
+        types = [step.type for step in loader.dataset.pipeline]
+        assert not any('Random' in name for name in types)
+    for evaluator in (config.val_evaluator, config.test_evaluator):
+        assert dict(evaluator) == dict(
+            type='PCKAccuracy', thr=0.2, norm_item='bbox')
