@@ -6,6 +6,7 @@ from the front, its left is on the right of the picture. Nothing in colour
 says which side is which: left and right follow from where the face, the chest
 and the toes point, as they do for people.
 """
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -506,19 +507,23 @@ def _seen(figure: Figure, name: str) -> bool:
 
 def _depth_before(part: Part, joint: np.ndarray) -> float:
     """How far the part's surface lies before the joint, -inf beside it."""
+    x, y, z = joint.tolist()
     ends = [part.points]
     if len(part.points) == 4:
         # A trunk is a row of rods between its left and its right edge.
         left, right = part.points[[0, 3]], part.points[[1, 2]]
         ends = [left + t * (right - left) for t in np.linspace(0, 1, 7)]
-    best = -np.inf
+    best = -math.inf
     for a, b in ends:
-        rod = b - a
-        t = np.clip((joint - a)[:2] @ rod[:2] / max(rod[:2] @ rod[:2], 1e-9),
-                    0, 1)
+        ax, ay, az = a.tolist()
+        bx, by, bz = b.tolist()
+        # Scalars: a thousand of these are asked for in every picture.
+        t = ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / max(
+            (bx - ax)**2 + (by - ay)**2, 1e-9)
+        t = min(max(t, 0.0), 1.0)
         radius = part.radii[0] + t * (part.radii[1] - part.radii[0])
-        away = (joint - a - t * rod)[:2]
-        inside = radius**2 - away @ away
+        inside = radius**2 - (x - ax - t * (bx - ax))**2 - \
+            (y - ay - t * (by - ay))**2
         if inside > 0:
-            best = max(best, (a + t * rod)[2] + np.sqrt(inside) - joint[2])
-    return float(best)
+            best = max(best, az + t * (bz - az) + math.sqrt(inside) - z)
+    return best

@@ -218,18 +218,17 @@ def describe_person(person: Placed, mask: np.ndarray,
 
     def joints(names):
         at = person.joints(names)
-        inside = ((at >= 0) & (at <= [width - 1, height - 1])).all(1)
-        column, row = np.rint(at).astype(int).T
-        seen = inside & person.seen(names)
-        seen[inside] &= ~hidden[row[inside], column[inside]]
-        return at, inside, seen
+        return at, ((at >= 0) & (at <= [width - 1, height - 1])).all(1)
 
-    at, inside, seen = joints(COCO_JOINTS)
+    at, inside = joints(COCO_JOINTS)
     if not inside.any():
         return None
+    seen = inside & person.seen(COCO_JOINTS)
+    column, row = np.rint(at[inside]).astype(int).T
+    seen[inside] &= ~hidden[row, column]
     coco = np.concatenate([at, (inside * 1. + seen)[:, None]], 1)
     coco[~inside] = 0
-    at, inside, _ = joints(MPII_JOINTS)
+    at, inside = joints(MPII_JOINTS)
     mpii = np.concatenate([at, inside[:, None]], 1)
     mpii[~inside] = [-1, -1, 0]
     # The box is of the whole silhouette inside the picture, hidden or not.
