@@ -208,6 +208,31 @@ def test_config_builds_and_runs(path):
     CHECKS[host](config, shape, output)
 
 
+ROWS = complexity.paper_rows(CONFIGS)
+
+
+@functools.lru_cache(None)
+def counted(path: Path, shape: tuple[int, int] | None):
+    config = complexity.load_config(path)
+    with quick_weights():
+        model = complexity.build_model(config)
+    return complexity.count_model(
+        model, shape or complexity.input_shape(config),
+        complexity.input_channels(model))[0]
+
+
+@pytest.mark.parametrize('row', ROWS, ids=[row['id'] for row in ROWS])
+def test_built_config_has_the_counts_of_its_paper(row):
+    """Parameters to the unit, multiply-adds to 0.1 %, at full size."""
+    pytest.importorskip(host_of(row['config']))
+    shape = tuple(row['shape']) if row.get('shape') else None
+    compared = complexity.compare(row, counted(row['config'], shape))
+    assert compared.exact is not False, (
+        f'wants {row.get("computed_params")} parameters and '
+        f'{row.get("computed_macs")} MACs, got {compared.params} and '
+        f'{compared.macs}')
+
+
 @each(METHODS)
 def test_method_folder_has_a_readme_and_a_metafile(path):
     readme = path / 'README.md'

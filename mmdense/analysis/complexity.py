@@ -457,6 +457,19 @@ def prints_as(value: float, printed: str) -> bool:
 def paper_rows(configs: Path, config: Path | None = None) -> list[dict]:
     """The papers' figures that have a config.
 
+    A row of ``paper_figures.json`` has
+
+    * ``id`` (unique) and ``config``, a path below ``configs/``;
+    * ``shape``, the (H, W) counted at; without it what the config trains at;
+    * ``convention``, one of ``CONVENTIONS``: how the paper counted;
+    * ``part``, the module the paper counted alone, by its dotted name;
+    * ``paper_params_M`` and ``paper_gflops`` as printed, strings because
+      their digits decide what a match is;
+    * ``computed_params`` and ``computed_macs``, our targets, exact integers;
+    * ``note``: where the paper contradicts itself.
+
+    All but the ``id``, ``config`` and ``convention`` may be left out.
+
     Args:
         configs (Path): The ``configs`` folder.
         config (Path, optional): Only rows of this file.
