@@ -1,0 +1,119 @@
+"""A checkpoint that does not fit or is cut off stops the run, and is named."""
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmdense.engine.checkpoint_check_hook import CheckpointCheckHook
+
+
+class Network(BaseModel):
+
+    def __init__(self, width=4, deep=False):
+        super().__init__()
+        self.body = nn.Linear(3, width)
+        if deep:
+            self.more = nn.Linear(width, width)
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, inputs, mode='tensor'):
+        out = self.head(self.body(inputs)).square().mean()
+        return dict(loss=out) if mode == 'loss' else [out]
+
+
+class Nothing:
+    """A metric's place."""
+
+    dataset_meta = None
+
+    def process(self, **kwargs):
+        pass
+
+    def evaluate(self, size):
+        return dict(done=1)
+
+
+def runner(folder, model, **options):
+    data = dict(
+        dataset=[torch.ones(3)] * 4,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        batch_size=2,
+        num_workers=0,
+        collate_fn=lambda batch: dict(inputs=torch.stack(batch)))
+    return Runner(
+        model=model,
+        work_dir=str(folder),
+        train_dataloader=dict(data),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=OptimWrapper(
+            torch.optim.SGD(model.parameters(), lr=0.1)),
+        test_dataloader=dict(data),
+        test_cfg=dict(),
+        test_evaluator=Nothing(),
+        default_hooks=dict(check=dict(type='mmdense.CheckpointCheckHook')),
+        default_scope='mmengine',
+        experiment_name=f'{folder.name}-{torch.rand(1).item()}',
+        **options)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    runner(tmp_path, Network()).train()
+    return tmp_path / 'epoch_1.pth'
+
+
+def test_a_fitting_checkpoint_is_tested_and_resumed(trained, tmp_path):
+    assert runner(
+        tmp_path, Network(), load_from=str(trained)).test() == dict(done=1)
+    resumed = runner(tmp_path, Network(), resume=True)
+    resumed.train()
+    assert resumed.epoch == 1
+
+
+@pytest.mark.parametrize('other, message', [
+    (dict(width=5), r'3 have another shape \(body.weight: \(4, 3\) there, '
+     r'\(5, 3\) here\)'),
+    (dict(deep=True), r"2 of the network's 6 entries are not in it "
+     r'\(more.weight'),
+])
+def test_another_architecture_is_not_tested(trained, tmp_path, other, message):
+    with pytest.raises(ValueError, match=f'{trained.name} does.*{message}'):
+        runner(tmp_path, Network(**other), load_from=str(trained)).test()
+
+
+def test_entries_the_network_lacks_are_not_ignored(tmp_path):
+    path = tmp_path / 'deep.pth'
+    torch.save(dict(state_dict=Network(deep=True).state_dict()), path)
+    with pytest.raises(ValueError, match='2 of its entries are not in the'):
+        runner(tmp_path, Network(), load_from=str(path)).test()
+
+
+def test_fine_tuning_may_change_the_head(trained, tmp_path):
+    fine = Network(deep=True)
+    runner(tmp_path / 'fine', fine, load_from=str(trained)).train()
+
+
+def test_fine_tuning_from_something_else_altogether_is_refused(tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict=nn.Linear(2, 2).state_dict()), path)
+    with pytest.raises(ValueError, match='4 of the network.s 4 entries'):
+        runner(tmp_path / 'fine', Network(), load_from=str(path)).train()
+
+
+@pytest.mark.parametrize('keep', [0, 0.5])
+def test_a_truncated_file_is_named(trained, tmp_path, keep):
+    data = trained.read_bytes()
+    trained.write_bytes(data[:int(len(data) * keep)])
+    with pytest.raises(ValueError, match='epoch_1.pth is not whole'):
+        runner(tmp_path, Network(), load_from=str(trained)).test()
+    with pytest.raises(ValueError, match='epoch_1.pth is not whole'):
+        runner(tmp_path, Network(), resume=True).train()
+
+
+def test_the_hook_comes_before_the_averaged_weights():
+    from mmengine.hooks import EMAHook
+    from mmengine.runner import get_priority
+    assert get_priority(CheckpointCheckHook.priority) < get_priority(
+        EMAHook.priority)
