@@ -25,7 +25,7 @@ FILES = sorted(
     path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
 METHODS = sorted({path.parent for path in FILES})
 # A name is network, training (GPUs x batch, then length), data.
-TRAINING = r'((\d+xb\d+(-[a-z0-9]+)*-)?\d+[kex]|quick)'
+TRAINING = r'((\d+xb\d+(-[a-z0-9]+)*-)?\d+[kex]?|quick)'
 NETWORK = r'[a-z0-9-]+(_[a-z0-9-]+)*'
 NAMES = dict(
     mmpose=rf'{NETWORK}_{TRAINING}_[a-z0-9-]+-\d+x\d+',

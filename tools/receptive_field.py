@@ -1,0 +1,83 @@
+"""Layers, strides and receptive fields of a config's network.
+
+    python tools/receptive_field.py configs/mmseg/fcn/CONFIG.py --depth 2
+    python tools/receptive_field.py CONFIG --module backbone.layer3 --json
+"""
+import argparse
+import json
+import sys
+import warnings
+
+import torch
+
+from mmdense.analysis import complexity
+from mmdense.analysis.receptive_field import Field, receptive_fields
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Receptive fields, followed through the built network.')
+    parser.add_argument('config', help='config of any host')
+    parser.add_argument(
+        '--shape',
+        nargs=2,
+        type=int,
+        metavar=('H', 'W'),
+        help='image size; by default what the config trains at')
+    parser.add_argument(
+        '--depth',
+        type=int,
+        default=2,
+        help='levels of the module tree to print (default: 2)')
+    parser.add_argument('--module', help='only this module, by dotted name')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    args = parser.parse_args(argv)
+    if args.shape and min(args.shape) < 1:
+        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+    return args
+
+
+def fields_of(path: str, shape: tuple[int, int] | None) -> dict[str, Field]:
+    config = complexity.load_config(path)
+    try:
+        shape = tuple(shape or complexity.input_shape(config))
+        model = complexity.build_model(config)
+        image = torch.empty(
+            1, complexity.input_channels(model), *shape, device='meta')
+        return receptive_fields(model.to('meta'), image, None, mode='tensor')
+    except (ValueError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    warnings.simplefilter('ignore')
+    try:
+        fields = fields_of(args.config, args.shape)
+        if args.module is not None and args.module not in fields:
+            raise ValueError(f'--module {args.module}: no such module ran')
+    except ValueError as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    rows = {
+        name or 'output': dict(
+            layers=field.layers,
+            stride=[str(side) for side in field.stride],
+            size=[str(side) for side in field.size])
+        for name, field in fields.items()
+        if (name == args.module if args.module is not None else
+            not name or name.count('.') < args.depth)
+    }
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    wide = max(len(name) for name in rows)
+    print(f'{"module":{wide}} {"layers":>6} {"stride":>10} {"field":>13}')
+    for name, row in rows.items():
+        stride, size = ' x '.join(row['stride']), ' x '.join(row['size'])
+        print(f'{name:{wide}} {row["layers"]:6} {stride:>10} {size:>13}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
