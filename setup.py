@@ -52,6 +52,10 @@ class BuildWithMim(build_py):
 
     def run(self):
         super().run()
+        if not self.distribution.ext_modules:
+            say('installing WITHOUT the CPU kernels, torch does not import '
+                'here. To get them, install torch first and use `pip install '
+                '--no-build-isolation`.')
         if self.editable_mode:
             link_mim()
             return
@@ -80,15 +84,16 @@ class DevelopWithMim(develop):
 class SdistWithMim(sdist):
     """Takes along what building from the archive needs."""
 
-    def add_defaults(self):
-        super().add_defaults()
+    def make_release_tree(self, base_dir, files):
+        files = set(files)
         for source in [*mim_sources(), ROOT / 'requirements']:
-            files = source.rglob('*') if source.is_dir() else [source]
-            self.filelist.extend(
-                str(path.relative_to(ROOT)) for path in files
+            inside = source.rglob('*') if source.is_dir() else [source]
+            files.update(
+                str(path.relative_to(ROOT)) for path in inside
                 if path.is_file() and '__pycache__' not in path.parts)
         # Known to setuptools only where torch is there.
-        self.filelist.extend(KERNEL_SOURCES + KERNEL_HEADERS)
+        files.update(KERNEL_SOURCES + KERNEL_HEADERS)
+        super().make_release_tree(base_dir, sorted(files))
 
 
 def mim_sources() -> list[Path]:
@@ -120,10 +125,7 @@ def kernels() -> dict:
     """What setup() needs to build the CPU kernels; nothing without torch."""
     try:
         from torch.utils.cpp_extension import BuildExtension, CppExtension
-    except ImportError as error:
-        say('installing WITHOUT the CPU kernels, torch does not import here '
-            f'({error}). To get them, install torch first and use '
-            '`pip install --no-build-isolation`.')
+    except ImportError:
         return {}
 
     class BuildKernels(BuildExtension):

@@ -25,14 +25,16 @@ _asked = AUTO
 _told: set[str] = set()
 
 
-def _load_library() -> str | None:
+def _load_library(folder: Path) -> str | None:
     """Register the compiled kernels; say what stood in the way, if anything.
+
+    Args:
+        folder (Path): Where the library ``_C`` is looked for.
 
     Returns:
         str | None: None when they are loaded, else the reason they are not.
     """
-    found = sorted(Path(__file__).parent.glob('_C*.so'))
-    found += sorted(Path(__file__).parent.glob('_C*.pyd'))
+    found = [*folder.glob('_C*.so'), *folder.glob('_C*.pyd')]
     if not found:
         return 'mmdense was installed without its compiled CPU kernels'
     try:
@@ -44,7 +46,7 @@ def _load_library() -> str | None:
     return None
 
 
-_library_problem = _load_library()
+_library_problem = _load_library(Path(__file__).parent)
 
 
 def why_unavailable(name: str) -> str | None:

@@ -228,7 +228,9 @@ def test_the_half_precision_operator_passes_opcheck(cpu_kernel):
     torch.library.opcheck(FORWARD, (x, draw(2, 3, 2), 'auto'))
 
 
-@pytest.mark.parametrize('dynamic', [False, True])
+@pytest.mark.parametrize(
+    'backend, dynamic', [('reference', False), ('cpu', False), ('cpu', True)],
+    indirect=['backend'])
 def test_compiles_without_graph_break(backend, dynamic):
     compiled = torch.compile(
         lambda x, o: channel_shift(x * 2, o).sin(),

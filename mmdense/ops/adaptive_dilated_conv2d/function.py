@@ -109,7 +109,7 @@ def _cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 
 
 def _pair(name: str, value, least: int) -> list[int]:
-    pair = [value, value] if isinstance(value, int) else list(value)
+    pair = list(value) if isinstance(value, (tuple, list)) else [value] * 2
     if len(pair) != 2 or not all(
             isinstance(v, int) and v >= least for v in pair):
         _refuse(ValueError,
