@@ -43,25 +43,33 @@ def halve(x, pooling):
         else blocks.amax((3, 5))
 
 
-def double(x, align_corners=False):
+def double(x, align_corners):
     return F.interpolate(
         x, scale_factor=2, mode='bilinear', align_corners=align_corners)
 
 
 @pytest.mark.parametrize('pooling', ['average', 'max'])
 @pytest.mark.parametrize('kernels', [(7, 5, 3), (3, 3, 3), (3, 5, 7)])
-def test_matches_the_figure(pooling, kernels):
+@pytest.mark.parametrize('corners', [False, True])
+def test_matches_the_figure(pooling, kernels, corners):
     fpa = randomise(
         FeaturePyramidAttention(
-            6, 4, 4, kernel_sizes=kernels, pooling=pooling))
+            6,
+            4,
+            4,
+            kernel_sizes=kernels,
+            pooling=pooling,
+            align_corners=corners))
     x = image(2, 6, 24, 16)
     one = cbr(halve(x, pooling), fpa.down[0])
     two = cbr(halve(one, pooling), fpa.down[1])
     three = cbr(halve(two, pooling), fpa.down[2])
-    up = cbr(two, fpa.lateral[1]) + double(cbr(three, fpa.lateral[2]))
-    up = cbr(one, fpa.lateral[0]) + double(up)
+    up = cbr(three, fpa.lateral[2])
+    up = cbr(two, fpa.lateral[1]) + double(up, corners)
+    up = cbr(one, fpa.lateral[0]) + double(up, corners)
     mean = x.mean((2, 3), keepdim=True)
-    expected = cbr(x, fpa.value) * double(up) + cbr(mean, fpa.context)
+    expected = cbr(x, fpa.value) * double(up, corners) + \
+        cbr(mean, fpa.context)
     torch.testing.assert_close(fpa(x), expected, rtol=1e-4, atol=1e-4)
     sides = [block[0].kernel_size[0] for block in fpa.down]
     assert sides == list(kernels)  # fine to coarse
