@@ -14,10 +14,8 @@
 
 #ifdef __GNUC__
 #define MMDENSE_UNROLL _Pragma("GCC unroll 8")
-#define MMDENSE_PREFETCH(p) __builtin_prefetch(p)
 #else
 #define MMDENSE_UNROLL
-#define MMDENSE_PREFETCH(p)
 #endif
 
 namespace mmdense_adc {

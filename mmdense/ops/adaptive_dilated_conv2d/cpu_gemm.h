@@ -19,7 +19,6 @@ void tile(int64_t rows, int64_t depth, const T* a, int64_t lda, const T* b,
     MMDENSE_UNROLL
     for (int j = 0; j < Vectors; ++j) {
       right[j] = V::load(b + j * V::lanes);
-      MMDENSE_PREFETCH(b + 8 * ldb + j * V::lanes);
     }
     MMDENSE_UNROLL
     for (int r = 0; r < R; ++r) {

@@ -55,16 +55,24 @@ class Arena {
 };
 
 // A piece of an output row: `length` positions from column x of row y, which
-// lie from position `at` of the chunk on. `slot` counts samples in the chunk.
+// lie from position `at` of the chunk on.
 struct Segment {
-  int64_t sample, slot, y, x, length, at;
+  int64_t y, x, length, at;
 };
 
-// A sampling offset along an axis, without the position's own p * stride.
+// The segments of one sample, and the first and last (past the end) column
+// that a channel's horizontal taps read for the position in column 0.
+struct Slot {
+  int64_t sample, begin, end, low, high;
+  bool poisoned;
+};
+
+// A sampling offset along an axis, without the position's own p * stride:
+// between column `whole` and the next, which is `steps * stride + phase`.
 template <typename T>
 struct Tap {
-  int64_t whole;
   T rest;
+  int64_t whole, steps[2], phase[2];
 };
 
 // Interpolated rows are stored with zeros on both sides, wide enough for any
@@ -75,36 +83,34 @@ struct SamplerBuffers {
   int64_t phase_width, row_margin, row_pitch, grad_margin, grad_pitch,
       sum_pitch;
   Segment* segments;
+  Slot* slots;
   Tap<T>* taps;
-  char* poisoned;
-  T *zeros, *rows, *grads, *sums, *merged;
-  const T** term_source;
-  T* term_weight;
+  T *zeros, *rows, *grads, *sums, *merged, *term_weight;
+  int64_t* term_offset;
 
   SamplerBuffers(Arena& arena, const Shape& s, const Plan& plan,
                  bool backward) {
     constexpr int64_t lanes = kVectorBytes / sizeof(T);
-    int64_t segment_count = divide_up(plan.chunk, s.x.out) + 1;
+    int64_t plane = s.y.out * s.x.out;
+    int64_t most_slots = (plan.chunk - 1) / plane + 2;
+    int64_t most = (plan.chunk - 1) / s.x.out + 2;
     phase_width = divide_up(s.x.in, s.x.stride);
     row_margin = s.x.out + 4;
     row_pitch = round_up(row_margin * 2 + phase_width + lanes, lanes);
-    segments = arena.take<Segment>(segment_count);
-    taps = arena.take<Tap<T>>(segment_count * (s.y.kernel + s.x.kernel));
-    poisoned = arena.take<char>(segment_count);
-    zeros = arena.take<T>(s.x.in + lanes);
-    rows = arena.take<T>(segment_count * s.y.kernel * s.x.stride * row_pitch);
     grad_margin = phase_width + 4;
     grad_pitch = round_up(grad_margin * 2 + s.x.out + lanes, lanes);
     sum_pitch = round_up(phase_width + lanes, lanes);
-    grads = sums = merged = term_weight = nullptr;
-    term_source = nullptr;
-    if (backward) {
-      grads = arena.take<T>(segment_count * s.x.kernel * grad_pitch);
-      sums = arena.take<T>(segment_count * s.x.stride * sum_pitch);
-      merged = arena.take<T>(s.x.in);
-      term_source = arena.take<const T*>(2 * s.x.kernel);
-      term_weight = arena.take<T>(2 * s.x.kernel);
-    }
+    segments = arena.take<Segment>(most);
+    slots = arena.take<Slot>(most_slots);
+    taps = arena.take<Tap<T>>(most_slots * (s.y.kernel + s.x.kernel));
+    zeros = arena.take<T>(s.x.in + lanes);
+    rows = arena.take<T>(most * s.y.kernel * s.x.stride * row_pitch);
+    if (!backward) return;
+    grads = arena.take<T>(most * s.x.kernel * grad_pitch);
+    sums = arena.take<T>(most * s.x.stride * sum_pitch);
+    merged = arena.take<T>(s.x.in);
+    term_weight = arena.take<T>(2 * s.x.kernel);
+    term_offset = arena.take<int64_t>(2 * s.x.kernel);
   }
 };
 
