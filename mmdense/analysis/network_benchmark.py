@@ -1,0 +1,110 @@
+"""How fast one config's network infers beside another's, in one run."""
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.structures import BaseDataElement
+
+from mmdense.analysis import complexity
+from mmdense.analysis.benchmark import peak_extra_bytes
+
+
+def load(name: str | Path) -> Config:
+    """A config by its path, or a host's own by ``mmseg::folder/file.py``.
+
+    Raises:
+        ValueError: If there is no such config.
+    """
+    if '::' not in str(name):
+        return complexity.load_config(name)
+    try:
+        return get_config(str(name))
+    except Exception as error:  # whatever mmengine makes of a wrong name
+        raise ValueError(f'{name}: no such config: '
+                         f'{type(error).__name__}: {error}') from error
+
+
+def inference(config: Config,
+              shape: tuple[int, int],
+              batch: int = 1,
+              device: str | torch.device = 'cpu') -> Callable[[], object]:
+    """The forward pass of a config's network on one batch, ready to call.
+
+    The images are noise and the weights those of the constructors: neither
+    changes the time of a convolution. No loss, no decoding, no resizing to
+    the image: what the host calls ``mode='tensor'``.
+
+    Args:
+        config (Config): Of any host.
+        shape (tuple[int, int]): Height and width of the images in pixels.
+        batch (int): Number of images.
+        device (str | torch.device): Where to run.
+
+    Returns:
+        Callable: Runs the network once and returns its output.
+
+    Raises:
+        ValueError: If the host refuses to build it.
+    """
+    model = complexity.build_model(config).to(device)
+    images = torch.randn(
+        batch,
+        complexity.input_channels(model),
+        *shape,
+        generator=torch.Generator().manual_seed(0)).to(device)
+    size = dict.fromkeys(
+        ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'),
+        tuple(shape))
+    samples = [
+        BaseDataElement(metainfo=dict(size, scale_factor=(1., 1.), flip=False))
+        for _ in range(batch)
+    ]
+
+    @torch.inference_mode()
+    def call():
+        return model(images, samples, mode='tensor')
+
+    return call
+
+
+def inference_bytes(name: str, shape: tuple[int, int], batch: int,
+                    device: str, threads: int) -> int:
+    """Peak memory of one forward pass beyond weights and images, in bytes.
+
+    On a CPU to be called once in a process of its own. A small image comes
+    first: the code it pages in, the threads it starts are not the network's.
+    """
+    torch.set_num_threads(threads)
+    config = load(name)
+    inference(config, (64, 64), 1, device)()
+    return peak_extra_bytes(
+        inference(config, shape, batch, device), torch.device(device))
+
+
+def inference_bytes_in_fresh_process(*arguments) -> int:
+    """:func:`inference_bytes`, on memory nothing used before.
+
+    Raises:
+        RuntimeError: If the process fails; the message ends with its error.
+    """
+    # Large blocks go back to the system when they are freed; by default
+    # glibc keeps more and more of them.
+    env = dict(
+        os.environ, MALLOC_MMAP_THRESHOLD_='65536', MALLOC_ARENA_MAX='1')
+    done = subprocess.run([
+        sys.executable, '-c',
+        'from mmdense.analysis.network_benchmark import inference_bytes\n'
+        f'print(inference_bytes{arguments!r})'
+    ],
+                          env=env,
+                          capture_output=True,
+                          text=True)
+    if done.returncode:
+        raise RuntimeError('the process that measures memory failed:\n'
+                           f'{done.stderr[-2000:]}')
+    return int(done.stdout.split()[-1])

@@ -1,0 +1,115 @@
+"""How fast the network of one config infers beside that of another.
+
+    python tools/benchmark_networks.py CONFIG_A CONFIG_B --shape 512 512
+    python tools/benchmark_networks.py CONFIG_A mmseg::pspnet/CONFIG_B.py
+    python tools/benchmark_networks.py CONFIG_A CONFIG_B --bar 0.9
+
+The two are timed in turn in the same run, so the ratio stands on a machine
+that now and then does other things; the milliseconds may not. Memory is the
+peak of one forward pass beyond weights and images, each in a fresh process.
+"""
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from mmdense.analysis import complexity, network_benchmark
+from mmdense.analysis.benchmark import compare
+
+CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('a', metavar='CONFIG_A', help='config in question')
+    parser.add_argument('b', metavar='CONFIG_B', help='config beside it')
+    parser.add_argument(
+        '--shape', type=int, nargs=2, metavar=('H', 'W'),
+        help='image size (default: what CONFIG_A trains at)')
+    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument(
+        '--repeats', type=int, default=15,
+        help='samples of each (default: 15)')
+    parser.add_argument(
+        '--threads', type=int, default=2,
+        help='threads of a CPU (default: 2)')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument(
+        '--clock', choices=list(CLOCKS), default='wall',
+        help='wall time, or CPU time of this process, for one thread on a '
+        'busy machine (default: wall)')
+    parser.add_argument(
+        '--bar', type=float, metavar='X',
+        help='exit with 1 if A has less than X times the speed of B')
+    parser.add_argument(
+        '--no-memory', action='store_true', help='measure time alone')
+    args = parser.parse_args(argv)
+    for name in ('batch', 'repeats', 'threads'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} wants at least 1, got '
+                         f'{getattr(args, name)}')
+    if args.shape and min(args.shape) < 1:
+        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: PyTorch sees no GPU here')
+    if args.device == 'cuda' and args.clock == 'cpu':
+        parser.error('--clock cpu does not see what a GPU does')
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    torch.set_num_threads(args.threads)
+    names = (args.a, args.b)
+    try:
+        configs = [network_benchmark.load(name) for name in names]
+        shape = tuple(args.shape or complexity.input_shape(configs[0]))
+        calls = [
+            network_benchmark.inference(config, shape, args.batch,
+                                        args.device) for config in configs
+        ]
+    except ValueError as error:
+        raise SystemExit(f'benchmark_networks: {error}') from None
+    load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else float('nan')
+    print(f'{args.batch} x {shape[0]}x{shape[1]} on {args.device}, '
+          f'{args.threads} threads, {args.clock} time, load {load:.1f}, '
+          f'torch {torch.__version__}')
+    ratio = compare(
+        *calls,
+        repeats=args.repeats,
+        synchronize=torch.cuda.synchronize
+        if args.device == 'cuda' else lambda: None,
+        clock=CLOCKS[args.clock])
+    del calls
+    memory = [None, None]
+    if not args.no_memory:
+        memory = [
+            network_benchmark.inference_bytes_in_fresh_process(
+                str(name), shape, args.batch, args.device, args.threads)
+            for name in names
+        ]
+    for letter, name, samples, peak in zip(
+            'AB', names, (ratio.a, ratio.b), memory, strict=True):
+        print(f'{letter} {statistics.median(samples) * 1e3:10.1f} ms' +
+              ('' if peak is None else f' {peak / 1e6:10.1f} MB') +
+              f'   {Path(name).name}')
+    speed = 1 / ratio.median
+    low, high = sorted(1 / quartile for quartile in ratio.quartiles)
+    print(f'A has {speed:.2f} times the speed of B (quartiles {low:.2f} to '
+          f'{high:.2f})' +
+          ('' if args.no_memory else
+           f' and {memory[0] / memory[1]:.2f} times its peak memory'))
+    if args.bar is not None and speed < args.bar:
+        print(f'under the bar of {args.bar:g}')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
