@@ -2,29 +2,36 @@
 
 Beside tensors such a checkpoint holds the message hub: ``HistoryBuffer``
 objects with numpy arrays, and the buffer's statistics methods, which pickle
-stores as ``getattr(HistoryBuffer, 'mean')``. torch's restricted unpickler
-refuses them until they are allow-listed.
+stores as ``getattr(HistoryBuffer, 'mean')``; a one-cycle schedule stores its
+annealing function in the same way. torch's restricted unpickler refuses them
+until they are allow-listed.
 """
 import pickle
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 __all__ = ['allow_mmengine_checkpoints']
 
 
-def _history_buffer_getattr(owner, name):
-    """``getattr`` for the public methods of ``HistoryBuffer``, nothing else.
+# What a checkpoint may read off a class, instead of the real ``getattr``: that
+# would let a crafted file reach any attribute of any allowed class.
+_READABLE = {
+    HistoryBuffer:
+    {name
+     for name in vars(HistoryBuffer) if not name.startswith('_')},
+    OneCycleParamScheduler: {'_annealing_cos', '_annealing_linear'}
+}
 
-    The real ``getattr`` would let a crafted file reach any attribute of any
-    allowed class.
-    """
-    if owner is not HistoryBuffer or name.startswith('_'):
+
+def _restricted_getattr(owner, name):
+    if not isinstance(owner, type) or name not in _READABLE.get(owner, ()):
         raise pickle.UnpicklingError(
-            f'a checkpoint asks for attribute {name!r} of {owner!r}; only '
-            'public attributes of HistoryBuffer are read')
-    return getattr(HistoryBuffer, name)
+            f'a checkpoint asks for attribute {name!r} of {owner!r}, which '
+            'none that mmengine wrote holds')
+    return getattr(owner, name)
 
 
 def allow_mmengine_checkpoints() -> None:
@@ -43,6 +50,6 @@ def allow_mmengine_checkpoints() -> None:
               for function in (multiarray._reconstruct, multiarray.scalar)
               for module in ('numpy.core', 'numpy._core')]
     torch.serialization.add_safe_globals([
-        HistoryBuffer, np.ndarray, np.dtype, *dtypes, *arrays,
-        (_history_buffer_getattr, 'builtins.getattr')
+        *_READABLE, np.ndarray, np.dtype, *dtypes, *arrays,
+        (_restricted_getattr, 'builtins.getattr')
     ])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.optim import OneCycleLR
 
 import mmdense.registry  # noqa: F401 - allow-lists on import
 
@@ -34,6 +35,15 @@ def test_a_message_hub_survives_weights_only(tmp_path):
     assert buffer.statistics('mean') == pytest.approx(11 / 18)
 
 
+def test_a_one_cycle_schedule_survives_weights_only(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    optimizer = torch.optim.SGD([torch.ones(1)], lr=0.1)
+    schedule = OneCycleLR(optimizer, eta_max=1, total_steps=4)
+    torch.save(dict(param_schedulers=[schedule.state_dict()]), path)
+    state = torch.load(path, weights_only=True)['param_schedulers'][0]
+    assert state['anneal_func'](0, 1, 0.5) == pytest.approx(0.5)
+
+
 def test_without_mmdense_the_same_file_is_refused(tmp_path):
     path = tmp_path / 'epoch_1.pth'
     torch.save(dict(message_hub=message_hub()), path)
@@ -58,6 +68,12 @@ class ReachesPrivateAttributes:
         return getattr, (HistoryBuffer, '__init__')
 
 
+class ReachesUnhashable:
+
+    def __reduce__(self):
+        return getattr, ([], 'append')
+
+
 class ReachesAnotherClass:
 
     def __reduce__(self):
@@ -67,7 +83,8 @@ class ReachesAnotherClass:
 @pytest.mark.parametrize('payload, reason', [
     (RunsACommand(), 'posix.system'),
     (ReachesPrivateAttributes(), '__init__'),
-    (ReachesAnotherClass(), 'only public attributes of HistoryBuffer'),
+    (ReachesAnotherClass(), "'tofile' of <class 'numpy.ndarray'>"),
+    (ReachesUnhashable(), "'append' of"),
 ])
 def test_a_crafted_file_is_refused(tmp_path, payload, reason):
     path = tmp_path / 'crafted.pth'

@@ -12,7 +12,9 @@ param_scheduler = [
     dict(type='MultiStepLR', end=140, milestones=[90, 120], by_epoch=True)
 ]
 auto_scale_lr = dict(base_batch_size=32)
-default_hooks = dict(checkpoint=dict(save_best='PCKh@0.5'))
+default_hooks = dict(
+    checkpoint=dict(save_best='PCKh@0.5'),
+    check=dict(type='mmdense.CheckpointCheckHook'))
 
 model = dict(
     neck=dict(

@@ -5,6 +5,8 @@ Not in the paper.
 _base_ = ('mmpose::body_2d_keypoint/topdown_heatmap/coco/'
           'td-hm_res50_8xb64-210e_coco-256x192.py')
 
+default_hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'))
+
 model = dict(
     neck=dict(
         type='mmdense.FlatteningNeck',
