@@ -4,8 +4,13 @@
     python tools/benchmark_ops.py --only forward backward --repeats 31
     python tools/benchmark_ops.py --device cuda --out benchmark
 
-Both calls of a ratio are timed in turn in the same run, so the ratios stand
-on a machine that does other things too; the milliseconds may not.
+    python tools/benchmark_ops.py --threads 1 --clock cpu      busy machine
+
+Both calls of a ratio are timed in turn in the same run, so a ratio stands on
+a machine that now and then does other things; the milliseconds may not. With
+fewer free cores than threads even the ratio does not: a thread that waits for
+another which has no core makes many small parallel loops look slow. CPU time
+on one thread leaves the others' turns out.
 """
 import argparse
 import json
@@ -13,6 +18,7 @@ import os
 import platform
 import re
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +32,8 @@ from mmdense.analysis.operator_benchmark import (
     Size,
 )
 from mmdense.ops import available_backends
+
+CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
 
 def size_of(text: str) -> Size:
@@ -44,7 +52,8 @@ def positive(text: str) -> int:
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Time the operators beside the calls they replace.')
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--only',
         nargs='+',
@@ -71,11 +80,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--device', choices=['cpu', 'cuda'], default='cpu',
         help='where to run (default: cpu)')
     parser.add_argument(
+        '--clock', choices=list(CLOCKS), default='wall',
+        help='wall time, or CPU time of this process (default: wall)')
+    parser.add_argument(
         '--out', type=Path, metavar='DIR',
         help='write benchmark_ops.json and benchmark_ops.png here')
     args = parser.parse_args(argv)
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: PyTorch sees no GPU here')
+    if args.device == 'cuda' and args.clock == 'cpu':
+        parser.error('--clock cpu does not see what a GPU does')
     if args.out and args.out.exists() and not args.out.is_dir():
         parser.error(f'--out wants a folder, got the file {args.out}')
     return args
@@ -104,6 +118,7 @@ def environment(args: argparse.Namespace) -> dict:
         load=os.getloadavg()[0] if hasattr(os, 'getloadavg') else None,
         torch=torch.__version__,
         backends=available_backends(),
+        clock=args.clock,
         batch=args.batch,
         repeats=args.repeats)
 
@@ -169,9 +184,15 @@ def main(argv: list[str] | None = None) -> int:
                   file=sys.stderr)
     setting = Setting(
         torch.device(args.device), args.batch, args.repeats,
-        args.sizes and tuple(args.sizes), deformable, name or '')
+        args.sizes and tuple(args.sizes), deformable, name or '',
+        CLOCKS[args.clock])
     facts = environment(args)
     print(', '.join(f'{key} {value}' for key, value in facts.items()))
+    cores = os.cpu_count() or 1
+    if args.device == 'cpu' and args.clock == 'wall' and (
+            facts['load'] or 0) + args.threads > cores + 0.5:
+        print(f'beware: the load is {facts["load"]:.1f} on {cores} cores '
+              f'before {args.threads} more threads; see --help')
     rows = []
     for only in args.only:
         try:

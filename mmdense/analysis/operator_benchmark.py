@@ -6,6 +6,7 @@ goal beyond it.
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -62,7 +63,7 @@ class Row:
         unit (str): ``'ms'`` or ``'MB'``.
         ratio (float): ``a / b``.
         quartiles (tuple[float, float]): First and third, of the ratios of
-            neighbouring samples.
+            neighbouring samples; for memory the smallest and the largest.
         bar, goal (float, optional): What the ratio has to keep, should keep.
         at_most (bool): Whether the bar is an upper one.
     """
@@ -106,6 +107,7 @@ class Setting:
             deformable convolution of padding 1 to compare with; without it
             there is no such row.
         deformable_name (str): Who made it.
+        clock (Callable): Time in seconds.
     """
     device: torch.device
     batch: int
@@ -113,6 +115,7 @@ class Setting:
     sizes: tuple[Size, ...] | None = None
     deformable: Callable | None = None
     deformable_name: str = ''
+    clock: Callable[[], float] = time.perf_counter
 
     @property
     def dtypes(self) -> tuple[torch.dtype, ...]:
@@ -128,7 +131,9 @@ class Setting:
             a,
             b,
             min(self.repeats, SLOW_REPEATS) if slow else self.repeats,
-            synchronize=torch.cuda.synchronize if cuda else lambda: None)
+            warm_up=1 if slow else 2,
+            synchronize=torch.cuda.synchronize if cuda else lambda: None,
+            clock=self.clock)
 
 
 def _row(figure: str,
@@ -390,7 +395,7 @@ def model_rows(setting: Setting) -> Iterator[Row]:
                         setting.device.type,
                         dtype,
                         enabled=dtype != torch.float32):
-                    heatmaps = model(x, mode='tensor')
+                    heatmaps = model(x, None, mode='tensor')
                 optimizer.zero_grad()
                 heatmaps.float().square().mean().backward()
                 optimizer.step()

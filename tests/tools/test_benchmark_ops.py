@@ -84,3 +84,21 @@ def test_gpu_that_is_not_there_is_refused(tool, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         tool.main(['--device', 'cuda'])
     assert 'sees no GPU' in capsys.readouterr().err
+
+
+def test_cpu_time_of_a_gpu_is_refused(tool, monkeypatch, capsys):
+    monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: True)
+    with pytest.raises(SystemExit):
+        tool.main(['--device', 'cuda', '--clock', 'cpu'])
+    assert 'does not see what a GPU does' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('clock, warned', [('wall', True), ('cpu', False)])
+def test_busy_machine_is_pointed_out_where_it_matters(
+        tool, monkeypatch, capsys, clock, warned):
+    monkeypatch.setattr(tool.os, 'getloadavg', lambda: (99.0, 0.0, 0.0))
+    tool.main([
+        '--only', 'shift', '--sizes', '2x3x4', '--repeats', '1', '--threads',
+        '1', '--clock', clock
+    ])
+    assert ('beware' in capsys.readouterr().out) is warned
