@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 from scipy.io import loadmat
-from scipy.stats import ks_2samp
 
 from mmdense.datasets import make_pose_set
 from mmdense.datasets.figure import (
@@ -178,13 +177,12 @@ def test_colour_does_not_tell_left_from_right():
         for side, found in samples.items():
             names = [n.replace('left', side) for n in limbs]
             at = np.rint(person.joints(names)).astype(int)
-            found.append(image[at[:, 1], at[:, 0]].mean(0))
+            found.append(image[at[:, 1], at[:, 0]])
+    # People, joints, channels.
     left, right = (np.array(samples[s]) for s in ('left', 'right'))
     differs = left - right
     error = differs.std(0) / np.sqrt(len(differs))
-    assert (np.abs(differs.mean(0)) < 3.5 * error).all()
-    for channel in range(3):
-        assert ks_2samp(left[:, channel], right[:, channel]).pvalue > 0.01
+    assert (np.abs(differs.mean(0)) < 3 * error).all()
 
 
 def test_easy_hides_less_than_hard():
