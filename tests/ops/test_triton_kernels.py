@@ -330,14 +330,14 @@ def compile_every_launch(dtype: torch.dtype) -> None:
     x = torch.empty(2, 64, 64, 48, dtype=dtype)
     shift.forward(x, torch.zeros(64, 2))
     shift.backward(x, x, torch.zeros(64, 2), False, True)
-    for shape, kernel, stride, groups in (
-        ((1, 256, 16, 12), (256, 256, 3, 3), (1, 1), 1),
-        ((2, 48, 15, 13), (96, 12, 3, 3), (2, 1), 4),
-        ((1, 6, 1, 1), (6, 1, 5, 5), (1, 1), 6),
+    for shape, kernel, rate_groups, stride, groups in (
+        ((1, 256, 16, 12), (256, 256, 3, 3), 256, (1, 1), 1),
+        ((2, 48, 15, 13), (96, 12, 3, 3), 4, (2, 1), 4),
+        ((1, 6, 1, 1), (6, 1, 5, 5), 1, (1, 1), 6),
     ):
         x = torch.empty(shape, dtype=dtype)
         weight = torch.empty(kernel, dtype=dtype)
-        rate = torch.ones(shape[0], shape[1])
+        rate = torch.ones(shape[0], rate_groups)
         sizes = stride, (kernel[2] // 2, ) * 2, (1, 1), groups
         out = conv.forward(x, weight, rate, weight[:, 0, 0, 0], *sizes)
         conv.backward(out, x, weight, rate, *sizes, (True, ) * 3)

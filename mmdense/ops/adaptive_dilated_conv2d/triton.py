@@ -27,11 +27,12 @@ bound by sampling and wide ones by the tensor cores. Hence tiles as tall as
 registers allow (up to 256 outputs a sample in half precision), less tall
 where a small map would leave multiprocessors idle. The goal is twice cuDNN's
 forward and backward in bfloat16 at batch 32. Counting instructions, 64
-channels will miss it (some 0.25 ms for the four passes that read, against
-less than 0.1 ms), 128 are doubtful, from 256 on it is within reach. What to
-try first with a GPU at hand: keep the samples beside the products and take
-the weight gradient from there (one pass less), then ``maxnreg`` of the
-forward, which holds 200 registers a thread.
+channels (at 64 x 48) will miss it: the four passes that read need 0.2 ms at
+the very best, rather 0.4, against perhaps 0.1; 128 are doubtful, from 256 on
+it is within reach. What to try first with a GPU at hand: keep the samples
+beside the products and take the weight gradient from there (one pass less),
+then ``maxnreg`` for the forward, which holds 200 registers a thread, and the
+size of SLICE, whose launches cost time on the CPU.
 
 Groups of one or a few channels (16 weights a tap at most) would leave the
 tensor cores' 16 x 16 tiles empty; they are multiplied and added directly.
