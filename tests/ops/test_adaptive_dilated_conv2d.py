@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmdense.ops import (
     adaptive_dilated_conv2d,
@@ -268,12 +269,26 @@ def test_opcheck(cpu_kernel, name, layout):
     torch.library.opcheck(FORWARD, (x, weight, rate, None, *sizes, 'auto'))
 
 
-def test_an_output_of_one_pixel_passes_opcheck(cpu_kernel):
-    # Where contiguous and channels last have the same strides.
-    x = draw(2, 4, 3, 3).to(memory_format=torch.channels_last)
-    torch.library.opcheck(
-        FORWARD, (x.requires_grad_(), draw(5, 4, 3, 3), torch.ones(2, 4), None,
-                  [1, 1], [0, 0], [1, 1], 1, 'auto'))
+@pytest.mark.parametrize('layout', [
+    torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('shape', [(2, 4, 3, 5), (2, 1, 3, 5), (2, 4, 1, 1),
+                                   (1, 4, 3, 3)])
+def test_fake_kernels_promise_the_strides_that_come(cpu_kernel, shape,
+                                                    layout):
+    # opcheck looks at shapes only.
+    # An output of one pixel is laid out both ways at once.
+    def run():
+        x = torch.ones(shape).to(memory_format=layout)
+        weight = torch.ones(5, shape[1], 3, 3).to(memory_format=layout)
+        sizes = [[1, 1], [1, 1] if shape[3] != 3 else [0, 0], [1, 1], 1]
+        rate = torch.ones(shape[0], 1)
+        out = FORWARD(x, weight, rate, None, *sizes, 'auto')
+        return [out, *BACKWARD(out, x, weight, rate, *sizes, [True] * 3,
+                               'auto')]
+
+    with FakeTensorMode():
+        promised = [value.stride() for value in run()]
+    assert [value.stride() for value in run()] == promised
 
 
 def test_the_half_precision_operator_passes_opcheck(cpu_kernel):
@@ -358,6 +373,15 @@ def test_rates_stay_float32_under_autocast(backend):
     assert out[0, 0, 0, 1046].item() == 2048.
     out.float().sum().backward()
     assert rate.grad.dtype == x.grad.dtype == torch.float32
+
+
+def test_autocast_rounds_its_inputs_and_nothing_between(backend):
+    (x, weight, rate, bias), sizes = make('plain')
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        out = adaptive_dilated_conv2d(x, weight, rate, bias, *sizes)
+    rounded = [t.bfloat16() for t in (x, weight, bias)]
+    expected = adaptive_dilated_conv2d(*rounded[:2], rate, rounded[2], *sizes)
+    assert torch.equal(out, expected)
 
 
 def test_float64_is_left_alone_by_autocast(backend):

@@ -1,6 +1,7 @@
 """``channel_shift``: conventions, backends, registration, errors."""
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmdense.ops import (
     available_backends,
@@ -221,6 +222,24 @@ def test_opcheck(cpu_kernel, shape, layout):
     for needs in ((True, True), (False, True), (True, False)):
         torch.library.opcheck(
             BACKWARD, (grad, x.detach(), offset.detach(), *needs, 'auto'))
+
+
+@pytest.mark.parametrize('layout', [
+    torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('shape', [(2, 4, 3, 5), (2, 1, 3, 5), (2, 4, 1, 1),
+                                   (1, 4, 3, 3)])
+def test_fake_kernels_promise_the_strides_that_come(cpu_kernel, shape,
+                                                    layout):
+    # opcheck looks at shapes only.
+    def run():
+        x = torch.ones(shape).to(memory_format=layout)
+        offset = torch.zeros(*shape[:2], 2)
+        return [FORWARD(x, offset, 'auto'),
+                *BACKWARD(x, x, offset, True, True, 'auto')]
+
+    with FakeTensorMode():
+        promised = [value.stride() for value in run()]
+    assert [value.stride() for value in run()] == promised
 
 
 def test_the_half_precision_operator_passes_opcheck(cpu_kernel):
