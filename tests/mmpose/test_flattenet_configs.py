@@ -151,5 +151,5 @@ def test_quick_start_validates_on_other_people_than_it_trains_on():
         types = [step.type for step in loader.dataset.pipeline]
         assert not any('Random' in name for name in types)
     for evaluator in (config.val_evaluator, config.test_evaluator):
-        assert dict(evaluator) == dict(
+        assert dict(evaluator[0]) == dict(
             type='PCKAccuracy', thr=0.2, norm_item='bbox')

@@ -1,32 +1,34 @@
 """Quick start: a narrow FlatteNet, from scratch, on synthetic people.
 
-`python tools/make_data.py pose data/synthetic/pose --difficulty easy` writes
-the data.
+`python tools/make_data.py pose data/synthetic/pose --train 2000 --val 300
+--size 192 144 --difficulty easy` writes the data.
 """
 _base_ = 'td-hm_flattenet-res50_8xb64-210e_coco-256x192.py'
 
-train_cfg = dict(max_epochs=20, val_interval=5)
+train_cfg = dict(max_epochs=10, val_interval=5)
 param_scheduler = [
     dict(
         type='OneCycleLR',
-        eta_max=4e-3,
-        total_steps=20,
+        eta_max=2e-3,
+        total_steps=10,
         convert_to_iter_based=True)
 ]
 auto_scale_lr = None
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(interval=4, save_best=None, rule=None))
+    checkpoint=dict(
+        interval=1, max_keep_ckpts=2, save_best=None, rule=None))
+randomness = dict(seed=0)
 
 codec = dict(
-    type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
+    type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2)
 
 model = dict(
     backbone=dict(
-        depth=18, stem_channels=16, base_channels=16, init_cfg=None),
+        depth=18, stem_channels=32, base_channels=32, init_cfg=None),
     neck=dict(
-        in_channels=128,
-        layers=[dict(groups_first=8, groups_second=16, multiplier=8)]),
+        in_channels=256,
+        layers=[dict(groups_first=16, groups_second=16, multiplier=4)]),
     head=dict(in_channels=16, decoder=codec))
 
 data_root = 'data/synthetic/pose/'
@@ -37,7 +39,7 @@ train_pipeline = [
     dict(
         type='RandomBBoxTransform',
         shift_prob=0,
-        rotate_factor=30,
+        rotate_factor=15,
         scale_factor=(0.75, 1.25)),
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
@@ -50,7 +52,7 @@ val_pipeline = [
     dict(type='PackPoseInputs')
 ]
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=16,
     num_workers=1,
     dataset=dict(
         data_root=data_root,
@@ -67,6 +69,10 @@ val_dataloader = dict(
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    _delete_=True, type='PCKAccuracy', thr=0.2, norm_item='bbox')
+# Predicting the same average person everywhere is right for most joints at
+# 0.2 of the box: 0.1 tells more.
+val_evaluator = [
+    dict(type='PCKAccuracy', thr=0.2, norm_item='bbox'),
+    dict(type='PCKAccuracy', thr=0.1, norm_item='bbox', prefix='0.1')
+]
 test_evaluator = val_evaluator
