@@ -1,4 +1,5 @@
 """How fast one config's network infers beside another's, in one run."""
+import copy
 import os
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def inference(config: Config,
     Raises:
         ValueError: If the host refuses to build it.
     """
-    model = complexity.build_model(config).to(device)
+    # A copy, because mmseg writes into the config it builds from.
+    model = complexity.build_model(copy.deepcopy(config)).to(device)
     images = torch.randn(
         batch,
         complexity.input_channels(model),

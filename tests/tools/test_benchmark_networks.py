@@ -14,6 +14,7 @@ default_scope = 'mmseg'
 norm_cfg = dict(type='BN')
 model = dict(
     type='EncoderDecoder',
+    pretrained='nowhere.pth',
     backbone=dict(
         type='ResNet', depth=18, base_channels={base}, num_stages=1,
         strides=(1, ), dilations=(1, ), out_indices=(0, ),
@@ -73,6 +74,14 @@ def test_the_size_is_the_configs_own_and_the_batch_is_run(
         network_benchmark.load(narrow), (32, 48), 2)
     logits = call()
     assert logits.shape == (2, 3, 8, 12) and not logits.requires_grad
+
+
+def test_one_config_builds_as_often_as_asked(configs):
+    config = network_benchmark.load(configs[0])
+    before = config.to_dict()
+    for _ in range(2):
+        network_benchmark.inference(config, (32, 48))
+    assert config.to_dict() == before
 
 
 @pytest.mark.slow
