@@ -50,12 +50,14 @@ def configs(tmp_path_factory):
 
 def test_the_narrow_network_is_the_faster_one(tool, configs, capsys):
     narrow, wide = configs
-    fast = ['--no-memory', '--repeats', '3', '--threads', '1']
-    size = ['--shape', '128', '160']
+    fast = [
+        '--no-memory', '--repeats', '5', '--threads', '1', '--clock', 'cpu'
+    ]
+    size = ['--shape', '256', '320']
     assert tool.main([narrow, wide, *fast, *size, '--bar', '1.2']) == 0
     assert tool.main([wide, narrow, *fast, *size, '--bar', '1.2']) == 1
     printed = capsys.readouterr().out
-    assert '1 x 128x160 on cpu' in printed
+    assert '1 x 256x320 on cpu' in printed
     assert 'under the bar of 1.2' in printed
     first, second = map(
         float, re.findall(r'A has ([\d.]+) times the speed', printed))
