@@ -7,7 +7,8 @@
 
 #include <math.h>
 
-#include <memory>
+#include <optional>
+#include <string>
 #include <tuple>
 
 #include "cpu_plan.h"
@@ -152,9 +153,9 @@ Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
           make_axis(x, weight, stride, padding, dilation, 1)};
 }
 
-// A chunk is about 768 bytes of a column and a block about 288 columns: with
-// the other operand this fills half of a common second-level cache.
-Plan make_plan(const Shape& s, int64_t size, int64_t parts) {
+// Chunks of about 200 floats and blocks of a few hundred columns: one block of
+// columns and the other operand stay in a second-level cache of 1 MiB.
+Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns) {
   int64_t lanes = kVectorBytes / size, most = 832 / size;
   int64_t rounds = divide_up(s.positions(), parts * most);
   Plan plan;
@@ -165,7 +166,7 @@ Plan make_plan(const Shape& s, int64_t size, int64_t parts) {
   // A vector of room for stores past the end, and an odd number of vectors,
   // so that rows spread over the cache sets.
   plan.pitch = ((divide_up(plan.chunk, lanes) + 1) | 1) * lanes;
-  plan.block = 288 / s.taps();
+  plan.block = columns / s.taps();
   if (plan.block < 1) plan.block = 1;
   if (plan.block > s.cin) plan.block = s.cin;
   plan.blocks = divide_up(s.cin, plan.block);
@@ -206,9 +207,9 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
   at::Tensor xc = x.contiguous(), wc = weight.contiguous(),
              rc = rate.contiguous(),
              bc = has_bias ? bias->contiguous() : at::Tensor();
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adaptive_dilated_conv2d", [&] {
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adc2d", [&] {
     using T = scalar_t;
-    Plan plan = make_plan(s, sizeof(T), at::get_num_threads());
+    Plan plan = make_plan(s, sizeof(T), at::get_num_threads(), 576);
     Forward<T> f{s, plan, xc.const_data_ptr<T>(), wc.const_data_ptr<T>(),
                  rc.const_data_ptr<T>(),
                  has_bias ? bc.const_data_ptr<T>() : nullptr,
@@ -241,13 +242,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
   if (output_mask[0]) grad_x = at::zeros_like(x, contiguous);
   if (output_mask[1]) grad_weight = at::zeros_like(weight, contiguous);
   if (output_mask[2])
-    by_channel = at::zeros({s.batch, s.channels()}, x.options().dtype(at::kDouble));
+    by_channel = at::zeros({s.batch, s.channels()},
+                           x.options().dtype(at::kDouble));
   at::Tensor gc = grad.contiguous(), xc = x.contiguous(),
              wc = weight.contiguous(), rc = rate.contiguous();
   if (gc.numel() > 0 && s.cin > 0) {
-    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adaptive_dilated_conv2d", [&] {
+    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adc2d", [&] {
       using T = scalar_t;
-      Plan plan = make_plan(s, sizeof(T), 1);
+      // Chunks that do not depend on the number of threads: then no sum does.
+      Plan plan = make_plan(s, sizeof(T), 1, 288);
       int64_t threads = at::get_num_threads();
       int64_t rounds = divide_up(s.groups * plan.blocks, threads);
       plan.block = divide_up(s.channels(), rounds * threads);
@@ -255,10 +258,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
       plan.blocks = divide_up(s.cin, plan.block);
       Backward<T> f{s, plan, gc.const_data_ptr<T>(), xc.const_data_ptr<T>(),
                     wc.const_data_ptr<T>(), rc.const_data_ptr<T>(),
-                    output_mask[0] ? grad_x.mutable_data_ptr<T>() : nullptr,
-                    output_mask[1] ? grad_weight.mutable_data_ptr<T>() : nullptr,
-                    output_mask[2] ? by_channel.mutable_data_ptr<double>()
-                                   : nullptr};
+                    nullptr, nullptr, nullptr};
+      if (output_mask[0]) f.grad_x = grad_x.mutable_data_ptr<T>();
+      if (output_mask[1]) f.grad_weight = grad_weight.mutable_data_ptr<T>();
+      if (output_mask[2]) f.grad_rate = by_channel.mutable_data_ptr<double>();
       Arena count(nullptr);
       BackwardBuffers<T>(count, s, plan);
       auto run = kernels<T>().backward;

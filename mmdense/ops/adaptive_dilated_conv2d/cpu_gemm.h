@@ -94,19 +94,69 @@ void pack_transposed(int64_t rows, int64_t depth, const T* from, int64_t ld,
     const T* source = from + p * ld;
     for (int64_t r = 0; r < rows; r += R) {
       T* tile = to + r * depth + p * R;
-      for (int i = 0; i < R; ++i) tile[i] = r + i < rows ? source[r + i] : 0;
+      int64_t count = rows - r < R ? rows - r : R;
+      if (count == R)
+        for (int i = 0; i < R; ++i) tile[i] = source[r + i];
+      else
+        for (int i = 0; i < R; ++i) tile[i] = i < count ? source[r + i] : 0;
     }
   }
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+template <int Size>
+struct Index {
+  typedef int32_t Type;
+};
+template <>
+struct Index<8> {
+  typedef int64_t Type;
+};
+
+// N x N values; interleaving rows i and i + N/2 log2(N) times transposes.
+template <typename T>
+inline void transpose_square(const T* from, int64_t ld, T* to, int64_t ldt) {
+  constexpr int N = Width<T>::wide;
+  using V = Vec<T, N>;
+  typedef typename Index<sizeof(T)>::Type Lane;
+  typedef Lane Lanes __attribute__((vector_size(N * sizeof(T))));
+  Lanes low, high;
+  for (int i = 0; i < N; ++i) {
+    low[i] = i / 2 + i % 2 * N;
+    high[i] = low[i] + N / 2;
+  }
+  V row[N], next[N];
+  for (int i = 0; i < N; ++i) row[i] = V::load(from + i * ld);
+  for (int round = 1; round < N; round *= 2) {
+    for (int i = 0; i < N / 2; ++i) {
+      next[2 * i].v = __builtin_shuffle(row[i].v, row[i + N / 2].v, low);
+      next[2 * i + 1].v = __builtin_shuffle(row[i].v, row[i + N / 2].v, high);
+    }
+    for (int i = 0; i < N; ++i) row[i] = next[i];
+  }
+  for (int i = 0; i < N; ++i) row[i].store(to + i * ldt);
+}
+#else
+template <typename T>
+inline void transpose_square(const T* from, int64_t ld, T* to, int64_t ldt) {
+  for (int i = 0; i < Width<T>::wide; ++i)
+    for (int j = 0; j < Width<T>::wide; ++j)
+      to[j * ldt + i] = from[i * ld + j];
+}
+#endif
 
 // to (columns, ldt) = transpose of from (rows, ld).
 template <typename T>
 void transpose(int64_t rows, int64_t columns, const T* from, int64_t ld, T* to,
                int64_t ldt) {
-  constexpr int64_t block = 8;
-  for (int64_t r = 0; r < rows; r += block) {
-    int64_t r_end = r + block < rows ? r + block : rows;
-    for (int64_t c = 0; c < columns; ++c)
-      for (int64_t i = r; i < r_end; ++i) to[c * ldt + i] = from[i * ld + c];
+  constexpr int64_t N = Width<T>::wide;
+  for (int64_t r = 0; r < rows; r += N) {
+    int64_t c = 0;
+    if (r + N <= rows)
+      for (; c + N <= columns; c += N)
+        transpose_square(from + r * ld + c, ld, to + c * ldt + r, ldt);
+    for (; c < columns; ++c)
+      for (int64_t i = r; i < rows && i < r + N; ++i)
+        to[c * ldt + i] = from[i * ld + c];
   }
 }

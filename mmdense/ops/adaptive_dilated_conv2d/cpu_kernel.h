@@ -92,27 +92,26 @@ void backward(const Backward<T>& f, char* buffer, int64_t first,
         for (int64_t o = 0; o < s.cout; ++o)
           blend(m.grad + o * pitch + at, from + o * plane, from, T(0), length);
       });
-      if (f.grad_weight) {
-        transpose(s.cout, end - begin, m.grad, pitch, m.grad_transposed,
-                  m.cout_pitch);
-        for (int64_t i = 0; i < count; ++i) {
-          sampler.set_channel(channel + i);
-          sampler.columns(m.columns + i * taps * pitch, pitch);
-        }
-        multiply<T, false>(rows, s.cout, end - begin, m.columns, pitch,
-                           m.grad_transposed, m.cout_pitch, m.grad_weight,
-                           m.cout_pitch, chunk > 0);
-      }
-      if (!to_input) continue;
-      multiply<T, true>(rows, end - begin, s.cout, m.weight, 0, m.grad, pitch,
-                        m.columns, pitch, false);
+      if (to_input)
+        multiply<T, true>(rows, end - begin, s.cout, m.weight, 0, m.grad,
+                          pitch, m.columns, pitch, false);
+      // A channel's columns take the place of their gradients.
       for (int64_t i = 0; i < count; ++i) {
+        T* columns = m.columns + i * taps * pitch;
         int64_t at = channel + i;
         sampler.set_channel(at);
-        sampler.adjoint(m.columns + i * taps * pitch, pitch,
-                        f.grad_x ? f.grad_x + at * in_plane : nullptr,
-                        f.grad_rate ? f.grad_rate + at : nullptr);
+        if (to_input)
+          sampler.adjoint(columns, pitch,
+                          f.grad_x ? f.grad_x + at * in_plane : nullptr,
+                          f.grad_rate ? f.grad_rate + at : nullptr);
+        if (f.grad_weight) sampler.columns(columns, pitch);
       }
+      if (!f.grad_weight) continue;
+      transpose(s.cout, end - begin, m.grad, pitch, m.grad_transposed,
+                m.cout_pitch);
+      multiply<T, false>(rows, s.cout, end - begin, m.columns, pitch,
+                         m.grad_transposed, m.cout_pitch, m.grad_weight,
+                         m.cout_pitch, chunk > 0);
     }
     if (f.grad_weight)
       transpose(rows, s.cout, m.grad_weight, m.cout_pitch,

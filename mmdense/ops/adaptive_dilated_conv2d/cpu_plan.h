@@ -11,8 +11,8 @@ namespace mmdense_adc {
 constexpr int64_t kVectorBytes = 64;
 constexpr int64_t kTileRows = 8;
 
-constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 struct Axis {
   int64_t in, out, kernel, stride, padding, dilation;

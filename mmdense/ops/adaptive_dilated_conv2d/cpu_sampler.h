@@ -27,6 +27,37 @@ inline void accumulate(T* to, const T* from, T weight, int64_t n) {
   });
 }
 
+// A sum over rows, kept apart by the width of the vectors that made it.
+template <typename T>
+struct Sum {
+  Vec<T, Width<T>::wide> wide = wide.of(0);
+  Vec<T, Width<T>::narrow> narrow = narrow.of(0);
+  T one = 0;
+
+  // += d * (b - a)
+  void add(const T* d, const T* a, const T* b, int64_t n) {
+    int64_t i = 0;
+    for (; i + wide.lanes <= n; i += wide.lanes) {
+      auto step = wide;
+      step.v = wide.load(b + i).v - wide.load(a + i).v;
+      wide = multiply_add(wide.load(d + i), step, wide);
+    }
+    for (; i + narrow.lanes <= n; i += narrow.lanes) {
+      auto step = narrow;
+      step.v = narrow.load(b + i).v - narrow.load(a + i).v;
+      narrow = multiply_add(narrow.load(d + i), step, narrow);
+    }
+    for (; i < n; ++i) one += d[i] * (b[i] - a[i]);
+  }
+  // += scale * sum
+  void add(const Sum& sum, T scale) {
+    wide = multiply_add(sum.wide, wide.of(scale), wide);
+    narrow = multiply_add(sum.narrow, narrow.of(scale), narrow);
+    one += sum.one * scale;
+  }
+  double total() const { return wide.sum() + narrow.sum() + one; }
+};
+
 template <typename T>
 class Sampler {
   using V = Vec<T, Width<T>::wide>;
@@ -58,7 +89,8 @@ class Sampler {
       Slot& slot = m.slots[i];
       make_taps(slot, tap_y(i, 0));
       if (slot.poisoned) continue;
-      for (int64_t ty = 0; ty < s.y.kernel; ++ty) make_rows(slot, tap_y(i, ty), ty);
+      for (int64_t ty = 0; ty < s.y.kernel; ++ty)
+        make_rows(slot, tap_y(i, ty), ty);
     }
   }
 
@@ -82,7 +114,7 @@ class Sampler {
         for (int64_t k = 0; to && k < plane; ++k) to[k] = static_cast<T>(NAN);
         continue;
       }
-      V slope = V::of(0);
+      Sum<T> slope;
       for (int64_t ty = 0; ty < s.y.kernel; ++ty) {
         const T* from = grad + ty * s.x.kernel * pitch;
         pad_grads(slot, from, pitch);
@@ -91,7 +123,7 @@ class Sampler {
         spread_along_y(slot, tap_y(i, ty), ty, to, slope);
         if (grad_rate) slopes_along_x(slot, tap_x(i, 0), ty, slope);
       }
-      if (grad_rate) grad_rate[sample] += static_cast<double>(slope.sum());
+      if (grad_rate) grad_rate[sample] += slope.total();
     }
   }
 
@@ -202,9 +234,11 @@ class Sampler {
                    T* to) const {
     int64_t left = place(*tap, 0), right = place(*tap, 1);
     V rest = V::of(tap->rest), other = V::of(1 - tap->rest);
-    for (int64_t i = slot.begin; i < slot.end; ++i) {
+    const T* from = row(slot.begin, ty);
+    int64_t step = s.y.kernel * s.x.stride * m.row_pitch;
+    for (int64_t i = slot.begin; i < slot.end; ++i, from += step) {
       const Segment& g = m.segments[i];
-      const T *a = row(i, ty) + g.x + left, *b = row(i, ty) + g.x + right;
+      const T *a = from + g.x + left, *b = from + g.x + right;
       T* at = to + g.at;
       if (slot.poisoned) {
         for (int64_t k = 0; k < g.length; ++k) at[k] = static_cast<T>(NAN);
@@ -223,36 +257,20 @@ class Sampler {
   // The part of the rate's gradient that moves positions along x: a sampled
   // value changes by the difference of its two neighbours.
   void slopes_along_x(const Slot& slot, const Tap<T>* taps, int64_t ty,
-                      V& slope) const {
+                      Sum<T>& slope) const {
     int64_t middle = (s.x.kernel - 1) / 2;
     for (int64_t tx = 0; tx < s.x.kernel; ++tx) {
       if (tx == middle) continue;
       int64_t left = place(taps[tx], 0), right = place(taps[tx], 1);
-      V sum = V::of(0);
+      Sum<T> sum;
       for (int64_t i = slot.begin; i < slot.end; ++i) {
         const Segment& g = m.segments[i];
         const T* from = row(i, ty) + g.x;
-        add_slopes(padded_grad(i) + tx * m.grad_pitch + g.x, from + left,
-                   from + right, g.length, sum);
+        sum.add(padded_grad(i) + tx * m.grad_pitch + g.x, from + left,
+                from + right, g.length);
       }
-      V scale = V::of(static_cast<T>(s.x.dilation * (tx - middle)));
-      slope = multiply_add(sum, scale, slope);
+      slope.add(sum, static_cast<T>(s.x.dilation * (tx - middle)));
     }
-  }
-
-  // sum += d * (b - a), the last few in the first lane
-  static void add_slopes(const T* d, const T* a, const T* b, int64_t n,
-                         V& sum) {
-    int64_t k = 0;
-    for (; k + V::lanes <= n; k += V::lanes) {
-      V step{V::load(b + k).v - V::load(a + k).v};
-      sum = multiply_add(V::load(d + k), step, sum);
-    }
-    if (k == n) return;
-    T lane[V::lanes];
-    sum.store(lane);
-    for (; k < n; ++k) lane[0] += d[k] * (b[k] - a[k]);
-    sum = V::load(lane);
   }
 
   // Copies of the gradients of a row of taps, with zeros around them.
@@ -305,9 +323,9 @@ class Sampler {
   }
 
   void spread_along_y(const Slot& slot, const Tap<T>* tap, int64_t ty,
-                      T* grad_x, V& slope) const {
+                      T* grad_x, Sum<T>& slope) const {
     int64_t moved = ty - (s.y.kernel - 1) / 2;
-    V sum = V::of(0);
+    Sum<T> sum;
     for (int64_t i = slot.begin; i < slot.end; ++i) {
       const Segment& g = m.segments[i];
       int64_t y = g.y * s.y.stride + tap->whole, first = low(slot, g);
@@ -316,16 +334,15 @@ class Sampler {
       const T* from = s.x.stride == 1 ? sums(i) : merged(i, first, n);
       from += first;
       if (moved)
-        add_slopes(from, input_row(map(slot), y) + first,
-                   input_row(map(slot), y + 1) + first, n, sum);
+        sum.add(from, input_row(map(slot), y) + first,
+                input_row(map(slot), y + 1) + first, n);
       if (!grad_x) continue;
       T* to = grad_x + y * s.x.in + first;
       if (y >= 0 && y < s.y.in) accumulate(to, from, 1 - tap->rest, n);
       if (y >= -1 && y + 1 < s.y.in && tap->rest != 0)
         accumulate(to + s.x.in, from, tap->rest, n);
     }
-    slope = multiply_add(sum, V::of(static_cast<T>(s.y.dilation * moved)),
-                         slope);
+    slope.add(sum, static_cast<T>(s.y.dilation * moved));
   }
 
   // Back from columns sorted by phase to the order of the map.

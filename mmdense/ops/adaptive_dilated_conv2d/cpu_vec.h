@@ -19,8 +19,9 @@ struct Vec {
   }
   static Vec of(T s) { return {s - Raw{}}; }
   void store(T* p) const { __builtin_memcpy(p, &v, sizeof(Raw)); }
-  T sum() const {
-    T lane[N], total = 0;
+  double sum() const {
+    T lane[N];
+    double total = 0;
     store(lane);
     for (int i = 0; i < N; ++i) total += lane[i];
     return total;
@@ -39,7 +40,7 @@ struct Vec<T, 1> {
   static Vec load(const T* p) { return {*p}; }
   static Vec of(T s) { return {s}; }
   void store(T* p) const { *p = v; }
-  T sum() const { return v; }
+  double sum() const { return v; }
 };
 
 template <typename V>
