@@ -15,7 +15,8 @@ export PATH=$PWD/.venv/bin:$PATH
 python tools/make_data.py pose $DATA --train 2000 --val 300 --size 192 144 \
   --difficulty easy
 
-# metric CHECKPOINT NAME [OPTION...]: tests, prints PCK@0.2 in percent.
+# metric CHECKPOINT NAME [OPTION...]: tests, prints PCK at 0.2 and 0.1 in
+# percent.
 metric() {
   local checkpoint=$1 name=$2
   shift 2
@@ -25,8 +26,10 @@ metric() {
     echo "quick start failed: mim test, log in $OUT/$name.log" >&2
     return 1
   }
-  python -c "import json; print(round(100 * json.load(open(
-'$OUT/$name.json'))['PCK'], 1))"
+  python -c "
+import json
+result = json.load(open('$OUT/$name.json'))
+print(*(f'{100 * result[key]:8.1f}' for key in ('PCK', '0.1/PCK')))"
 }
 
 start=$SECONDS
@@ -41,9 +44,10 @@ after=$(metric "$(cat $OUT/last_checkpoint)" test_trained \
   --show-dir predictions --interval 10)
 python tools/montage.py $OUT/test_trained $OUT/predictions.png
 {
-  echo "PCK@0.2 (normalised by the box), held-out synthetic people:"
-  echo "  untrained  $before"
-  echo "  trained    $after"
+  echo "Share of joints (%) within 0.2 and 0.1 of the box's longer side,"
+  echo "held-out synthetic people:  PCK@0.2  PCK@0.1"
+  echo "  untrained                $before"
+  echo "  trained                  $after"
 } | tee $OUT/metric.txt
 echo "training and test took $(((SECONDS - start) / 60)) min\
  $(((SECONDS - start) % 60)) s; see $OUT/predictions.png"
