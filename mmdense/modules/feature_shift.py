@@ -1,0 +1,165 @@
+"""Feature shifting module: tunnels from far positions to every position.
+
+Source: T. Qi, B. Bayramli, U. Ali, Q. Zhang and H. Lu, *Spatial Shortcut
+Network for Human Pose Estimation*, arXiv:1904.03141, Sections 3.1 and 3.2,
+Figure 2, Equations 1 to 6; the sigmoid of section 3 of its supplement.
+"""
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmdense.modules.insertable import Insertable
+from mmdense.ops import channel_shift
+
+ATTENTIONS = ('softplus', 'sigmoid', None)
+
+
+class ChannelShift(nn.Module):
+    """Move every channel by an offset of its own, which is learned.
+
+    ``S_k(x, y) = R_k(x - dx_k, y - dy_k)`` (Equation 1): the picture moves
+    *by* the offset. Bilinear, zeros come in at the border.
+
+    Attributes:
+        offset (Parameter): (dy, dx) in pixels of the map, shape (K, 2).
+
+    Args:
+        channels (int): K.
+        std (float): Of the normal distribution the offsets start from, in
+            pixels. The paper names none. Two reasons against zero: it is a
+            kink of bilinear interpolation, where only the slope on one side
+            is seen, and channels that all look at the same place all get the
+            same gradient. One pixel lets the slopes of a whole neighbourhood
+            be seen.
+    """
+
+    def __init__(self, channels: int, std: float = 1.0):
+        super().__init__()
+        self.std = std
+        self.offset = nn.Parameter(torch.empty(channels, 2))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        nn.init.normal_(self.offset, std=self.std)
+
+    def extra_repr(self) -> str:
+        return f'{len(self.offset)}, std={self.std}'
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, K, H, W) to the same."""
+        return channel_shift(x, -self.offset)
+
+    def outside(self, size: tuple[int, int]) -> int:
+        """How many channels have left a map of this (H, W).
+
+        They give zeros, get no gradient and never come back.
+        """
+        limit = self.offset.new_tensor(size)
+        return int((self.offset.detach().abs() >= limit).any(1).sum())
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        # mmengine loads with strict=False: it would log the mismatch, and
+        # leave the module half loaded.
+        there = state_dict.get(f'{prefix}offset')
+        if there is not None and there.shape != self.offset.shape:
+            raise ValueError(
+                f'{prefix}offset wants {len(self.offset)} x 2 offsets '
+                f'(shift channels K = {len(self.offset)}), the checkpoint '
+                f'has {tuple(there.shape)}')
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class CorrelationAttention(nn.Module):
+    """Say at every position how much each shifted channel is wanted there.
+
+    Equation 6: ``f = softplus(W P)``, divided by its sum over all positions;
+    or, in the light network, ``sigmoid(W P)``.
+
+    Args:
+        channels (int): C, of the input.
+        shift_channels (int): K, of the attention.
+        kind (str): ``'softplus'`` or ``'sigmoid'``.
+    """
+
+    def __init__(self, channels: int, shift_channels: int, kind: str):
+        super().__init__()
+        self.kind = kind
+        self.conv = nn.Conv2d(channels, shift_channels, 1, bias=False)
+
+    def extra_repr(self) -> str:
+        return f'kind={self.kind}'
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, K, H, W), values in (0, 1)."""
+        x = self.conv(x)
+        if self.kind == 'sigmoid':
+            return x.sigmoid()
+        x = F.softplus(x)
+        return x / x.sum((2, 3), keepdim=True)
+
+
+class FeatureShiftModule(Insertable):
+    """Collect features over learned distances and add them to the map.
+
+    ``Q = relu(bn(P + W_beta bn_K(F(P) * shift(W_alpha P))))``, F the
+    correlation attention. ``bn_K`` behind the gate is not in the paper's
+    Figure 2; its parameter counts need a second norm of width K, and a gate
+    whose values sum to one over the map leaves numbers that need one.
+
+    Args:
+        channels (int): C, of input and output.
+        shift_channels (int): K, the number of tunnels.
+        attention (str, optional): ``'softplus'`` with spatial normalisation,
+            ``'sigmoid'`` without (the light network), None for no gate.
+        shifting (bool): Whether the channels are shifted.
+        offset_std (float): See :class:`ChannelShift`.
+
+    Raises:
+        ValueError: If a number of channels is below 1 or the attention is
+            none of these.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 shift_channels: int = 512,
+                 attention: str | None = 'softplus',
+                 shifting: bool = True,
+                 offset_std: float = 1.0):
+        super().__init__()
+        if min(channels, shift_channels) < 1:
+            raise ValueError('channels and shift_channels want at least 1, '
+                             f'got {channels} and {shift_channels}')
+        if attention not in ATTENTIONS:
+            raise ValueError(f'attention wants one of {ATTENTIONS}, got '
+                             f'{attention!r}')
+        self.alpha = nn.Conv2d(channels, shift_channels, 1, bias=False)
+        self.shift = (
+            ChannelShift(shift_channels, offset_std)
+            if shifting else nn.Identity())
+        self.attention = attention and CorrelationAttention(
+            channels, shift_channels, attention)
+        # Gated values are about 1 / (H W): the usual 1e-5 would be more than
+        # their variance, and the norm no norm.
+        self.gate_norm = nn.BatchNorm2d(shift_channels, eps=1e-10)
+        self.beta = nn.Conv2d(shift_channels, channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions that keep the variance, norms 1 and 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity='linear')
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+            elif isinstance(module, ChannelShift):
+                module.init_weights()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same; ``x`` itself while not inserted."""
+        if not self.is_inserted:
+            return x
+        far = self.shift(self.alpha(x))  # (N, K, H, W)
+        if self.attention is not None:
+            far = self.attention(x) * far
+        return self.norm(x + self.beta(self.gate_norm(far))).relu()
