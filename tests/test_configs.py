@@ -166,7 +166,8 @@ def check_pose(config, shape, output):
 def check_segmentation(config, shape, output):
     heads = config.model.decode_head
     head = heads[-1] if isinstance(heads, list) else heads
-    (n, channels, h, w), = {t.shape for t in output}
+    # EncNet also gives one vector of classes an image.
+    (n, channels, h, w), = {t.shape for t in output if t.dim() == 4}
     assert (n, channels) == (1, head.get('out_channels') or head.num_classes)
     assert 1 <= h <= shape[0] and 1 <= w <= shape[1]
     # The map keeps the sides of the image in order, so none are swapped.
