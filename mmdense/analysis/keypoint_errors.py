@@ -121,7 +121,7 @@ def kinds(own: np.ndarray, twin: np.ndarray, person: int) -> np.ndarray:
     others = np.delete(np.maximum(own, twin), person, 0)
     inverted, swapped = twin[person], others.max(0, initial=0)
     kind = np.full(own.shape[1], KINDS.index('missing'))
-    kind[(swapped >= NEAR) & (swapped > inverted)] = KINDS.index('swap')
+    kind[swapped >= NEAR] = KINDS.index('swap')
     kind[(inverted >= NEAR) & (inverted >= swapped)] = KINDS.index('inversion')
     kind[own[person] >= NEAR] = KINDS.index('jitter')
     kind[own[person] >= GOOD] = KINDS.index('good')
