@@ -1,0 +1,10 @@
+"""SimpleBaseline, ResNet-50 with ADC, COCO 384x288."""
+_base_ = 'td-hm_res50_4xb32-140e_coco-384x288.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmdense.ReplaceConv',
+        backbone=_base_.model.backbone,
+        conv=dict(type='mmdense.AdaptiveDilatedConv2d'),
+        pattern=r'layer\d\.\d+\.conv2'))

@@ -1,0 +1,28 @@
+"""SimpleBaseline, ResNet-50, COCO 384x288, as the ADC paper trains it.
+
+No warm-up, which the paper does not name.
+"""
+_base_ = ('mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+          'td-hm_res50_8xb64-210e_coco-384x288.py')
+
+train_cfg = dict(max_epochs=140)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [
+    dict(type='MultiStepLR', end=140, milestones=[90, 110], by_epoch=True)
+]
+auto_scale_lr = dict(base_batch_size=128)
+default_hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'))
+
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomHalfBody'),
+    dict(
+        type='RandomBBoxTransform', rotate_factor=30, scale_factor=(0.7, 1.3)),
+    dict(type='TopdownAffine', input_size=_base_.codec.input_size),
+    dict(type='GenerateTarget', encoder=_base_.codec),
+    dict(type='PackPoseInputs')
+]
+train_dataloader = dict(
+    batch_size=32, dataset=dict(pipeline=train_pipeline))
