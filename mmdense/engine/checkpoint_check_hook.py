@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
 from mmdense.registry import HOOKS
@@ -54,7 +54,8 @@ class CheckpointCheckHook(Hook):
             checkpoint (dict): What was read, before it is loaded.
         """
         model = runner.model
-        if is_model_wrapper(model):
+        # mmengine loads into what these hold as well.
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         here = model.state_dict()
         there = {

@@ -1,7 +1,9 @@
 """A checkpoint that does not fit or is cut off stops the run, and is named."""
+from types import SimpleNamespace
+
 import pytest
 import torch
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, BaseTTAModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -21,6 +23,13 @@ class Network(BaseModel):
     def forward(self, inputs, mode='tensor'):
         out = self.head(self.body(inputs)).square().mean()
         return dict(loss=out) if mode == 'loss' else [out]
+
+
+class Views(BaseTTAModel):
+    """Test-time augmentation, as `--tta` wraps a network in."""
+
+    def merge_preds(self, data_samples_list):
+        raise NotImplementedError
 
 
 class Nothing:
@@ -100,6 +109,20 @@ def test_fine_tuning_from_something_else_altogether_is_refused(tmp_path):
     torch.save(dict(state_dict=nn.Linear(2, 2).state_dict()), path)
     with pytest.raises(ValueError, match='4 of the network.s 4 entries'):
         runner(tmp_path / 'fine', Network(), load_from=str(path)).train()
+
+
+def test_the_network_inside_test_time_augmentation_is_compared():
+    tester = SimpleNamespace(
+        model=Views(Network()),
+        _train_loop=None,
+        _resume=False,
+        _load_from='there.pth')
+    hook = CheckpointCheckHook()
+    hook.after_load_checkpoint(
+        tester, dict(state_dict=Network().state_dict()))
+    with pytest.raises(ValueError, match='there.pth does not fit'):
+        hook.after_load_checkpoint(
+            tester, dict(state_dict=Network(width=5).state_dict()))
 
 
 @pytest.mark.parametrize('keep', [0, 0.5])
