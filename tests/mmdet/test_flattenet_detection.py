@@ -26,7 +26,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs' / 'mmdet' / 'flattenet'
 FLATTENET = 'centernet-flattenet_r101-dcnv2_1xb8-70e_voc0712'
 CENTERNET = 'centernet_r101-dcnv2_1xb8-70e_voc0712'
 QUICK = 'centernet-flattenet_r18_quick_synthetic'
-BCCD = 'centernet-flattenet_r18_1xb8-30e_bccd'
+BCCD = 'centernet-flattenet_r18_1xb8-20e_bccd'
 CLASSES = ('car', 'cat', 'person')
 
 

@@ -1,16 +1,16 @@
-"""CenterNet with FlatteNet, a narrow ResNet-18, on blood cells, 320x256.
+"""CenterNet with FlatteNet, a narrow ResNet-18, on blood cells, 192x160.
 
 364 images of three kinds of cells in the layout of VOC 2007, in
-`data/bccd/VOCdevkit`: 30 epochs from nothing, a matter of minutes.
+`data/bccd/VOCdevkit`: 20 epochs from nothing, a matter of minutes.
 """
 _base_ = './centernet-flattenet_r18_quick_synthetic.py'
 
-train_cfg = dict(max_epochs=30, val_interval=30)
+train_cfg = dict(max_epochs=20, val_interval=20)
 param_scheduler = [
     dict(
         type='OneCycleLR',
         eta_max=2e-3,
-        total_steps=30,
+        total_steps=20,
         convert_to_iter_based=True)
 ]
 default_hooks = dict(
@@ -28,11 +28,11 @@ train_pipeline = [
         ratios=(0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4),
         test_pad_mode=None,
         **_base_.padding),
-    dict(type='Resize', scale=(320, 256), keep_ratio=True),
+    dict(type='Resize', scale=(192, 160), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs')
 ]
-resize = dict(type='Resize', scale=(320, 256), keep_ratio=True)
+resize = dict(type='Resize', scale=(192, 160), keep_ratio=True)
 test_pipeline = [
     dict(type='LoadImageFromFile', to_float32=True), resize, _base_.pad,
     dict(type='LoadAnnotations', with_bbox=True), _base_.pack
