@@ -6,6 +6,38 @@ from torch import Tensor, nn
 from mmdense.registry import MODELS
 
 
+class PixelRateConv2d(nn.Module):
+    """A convolution with one output channel and a ReLU, 1 at first.
+
+    No ``nn.Conv2d``: mmpose's ResNet and HRNet give every one of those
+    random weights when they start without a checkpoint.
+
+    Args:
+        conv (nn.Conv2d): Whose channels, kernel, stride, padding and
+            dilation it has.
+    """
+
+    def __init__(self, conv: nn.Conv2d):
+        super().__init__()
+        self.stride, self.padding = conv.stride, conv.padding
+        self.dilation = conv.dilation
+        self.weight = nn.Parameter(
+            torch.zeros(1, conv.in_channels, *conv.kernel_size))
+        self.bias = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Regress the rates.
+
+        Args:
+            x (Tensor): (N, C_in, H, W).
+
+        Returns:
+            Tensor: (N, 1, H_out, W_out), the map ``conv`` would give.
+        """
+        return nn.functional.conv2d(x, self.weight, self.bias, self.stride,
+                                    self.padding, self.dilation).relu()
+
+
 @MODELS.register_module()
 class ScaleAdaptiveConv2d(nn.Conv2d):
     """A convolution with one regressed dilation rate per output pixel.
@@ -50,9 +82,7 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         if any(k % 2 == 0 for k in self.kernel_size):
             raise ValueError('ScaleAdaptiveConv2d wants an odd kernel_size, '
                              f'got {self.kernel_size}')
-        self.rate_regression = nn.Sequential(
-            nn.Conv2d(in_channels, 1, kernel_size, stride, padding, dilation),
-            nn.ReLU())
+        self.rate_regression = PixelRateConv2d(self)
         rows, columns = (
             (torch.arange(k) - k // 2) * d
             for k, d in zip(self.kernel_size, self.dilation, strict=True))
@@ -60,12 +90,6 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         taps = torch.stack(torch.meshgrid(rows, columns, indexing='ij'), -1)
         self.register_buffer(
             'taps', taps.reshape(1, -1, 1, 1).float(), persistent=False)
-        self.init_weights()
-
-    def init_weights(self) -> None:
-        """Make every rate 1; the convolution's own values stay the host's."""
-        nn.init.zeros_(self.rate_regression[0].weight)
-        nn.init.ones_(self.rate_regression[0].bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve at the rates regressed from ``x`` itself.

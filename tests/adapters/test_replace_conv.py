@@ -117,6 +117,28 @@ def test_a_backbone_of_any_host(host, backbone, pattern, count):
             adaptive(x), plain(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('case', [0, 1, 5, 6], ids=lambda k: '-'.join(
+    (CASES[k][0], CASES[k][1]['type'])))
+def test_a_hosts_random_start_leaves_every_pixels_rate_at_one(case):
+    host, backbone, pattern, count = CASES[case]
+    network = build(
+        host,
+        dict(
+            type='mmdense.ReplaceConv',
+            backbone=backbone,
+            conv=dict(type='mmdense.ScaleAdaptiveConv2d'),
+            pattern=pattern))
+    network.init_weights()
+    layers = [
+        m for m in network.modules()
+        if type(m).__name__ == 'ScaleAdaptiveConv2d'
+    ]
+    assert len(layers) == count
+    for layer in layers:
+        x = torch.randn(1, layer.in_channels, 5, 4)
+        assert layer.rate_regression(x).eq(1).all()
+
+
 def test_init_weights_keeps_the_rates_of_a_trained_checkpoint(tmp_path):
     trained = build_adc(*CASES[0][:3])
     layer = trained.layer4[0].conv2
@@ -148,6 +170,21 @@ def test_an_unknown_layer_is_named():
         pattern=CASES[0][2])
     with pytest.raises(KeyError, match="'NoSuchConv'.* 'layer1.0.conv2'"):
         build('mmpose', backbone)
+
+
+def test_an_even_kernel_names_the_layer():
+    backbone = dict(
+        type='mmdense.ReplaceConv',
+        backbone=dict(
+            type='mmdet.SwinTransformer',
+            embed_dims=8,
+            depths=(1, 1, 1, 1),
+            num_heads=(1, 1, 1, 1)),
+        conv=dict(ADC),
+        pattern=r'patch_embed\.projection')
+    with pytest.raises(
+            ValueError, match="for layer 'patch_embed.projection'.*odd kern"):
+        build('mmdet', backbone)
 
 
 def test_a_setting_the_layer_refuses_names_the_layer():

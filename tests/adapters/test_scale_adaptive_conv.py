@@ -22,13 +22,13 @@ def test_it_is_the_convolution_until_it_has_learned(setting):
     missing, unexpected = layer.load_state_dict(
         plain.state_dict(), strict=False)
     assert unexpected == []
-    assert missing == ['rate_regression.0.weight', 'rate_regression.0.bias']
+    assert missing == ['rate_regression.weight', 'rate_regression.bias']
     torch.testing.assert_close(layer(inputs()), plain(inputs()))
 
 
 def test_a_constant_rate_is_a_dilation():
     layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
-    nn.init.constant_(layer.rate_regression[0].bias, 2)
+    nn.init.constant_(layer.rate_regression.bias, 2)
     expected = nn.functional.conv2d(
         inputs(), layer.weight, layer.bias, padding=2, dilation=2)
     torch.testing.assert_close(layer(inputs()), expected)
@@ -39,7 +39,7 @@ def test_each_pixel_has_its_own_rate():
     nn.init.ones_(layer.weight)
     with torch.no_grad():
         # The rate of a pixel is 1 + its own value / 100.
-        layer.rate_regression[0].weight[0, 0, 0, 1] = 0.01
+        layer.rate_regression.weight[0, 0, 0, 1] = 0.01
     x = torch.arange(5.).mul(100).reshape(1, 1, 1, 5)
     # Column 2 (rate 3) reads columns -1, 2, 5; column 1 (rate 2) -1, 1, 3.
     out = layer(x)[0, 0, 0]
@@ -49,7 +49,7 @@ def test_each_pixel_has_its_own_rate():
 def test_the_rates_learn():
     layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
     layer(inputs()).square().sum().backward()
-    assert layer.rate_regression[0].weight.grad.abs().sum() > 0
+    assert layer.rate_regression.weight.grad.abs().sum() > 0
 
 
 def test_an_even_kernel_is_refused():
