@@ -45,16 +45,16 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
 test_evaluator = val_evaluator
 
-# Adam, because 20 epochs of so few images are too short for SGD from nothing.
+# Adam, because 8 epochs of so few images are too short for SGD from nothing.
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=2e-3))
 param_scheduler = [
     dict(
         type='OneCycleLR',
         eta_max=2e-3,
-        total_steps=20,
+        total_steps=8,
         convert_to_iter_based=True)
 ]
 auto_scale_lr = None
-train_cfg = dict(max_epochs=20, val_interval=10)
+train_cfg = dict(max_epochs=8, val_interval=8)
 default_hooks = dict(logger=dict(interval=10))
 randomness = dict(seed=0)
