@@ -1,0 +1,53 @@
+"""CPN's global net as a neck."""
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmdense.modules.global_net import GlobalNet
+from mmdense.registry import MODELS
+
+
+@MODELS.register_module()
+class GlobalNeck(BaseModule):
+    """Stages in; the first of them as they are, then merged ones, out.
+
+    Args:
+        in_channels (Sequence[int]): Of the backbone's features, finest first.
+        out_channels (int): Of the merged features.
+        early (int): How many of the backbone's features are passed on in
+            front, for early stage predictors.
+        groups (int): Of the group norms.
+        init_cfg (dict | list[dict], optional): As in mmengine.
+
+    Raises:
+        ValueError: In ``forward``, if the features have other channels.
+    """
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 out_channels: int = 256,
+                 early: int = 0,
+                 groups: int = 32,
+                 init_cfg: dict | list[dict] | None = None):
+        super().__init__(init_cfg)
+        self.in_channels = list(in_channels)
+        self.early = early
+        self.global_net = GlobalNet(in_channels, out_channels, groups)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Merge the features of a backbone.
+
+        Args:
+            feats (Sequence[Tensor]): (N, C_i, H_i, W_i), finest first.
+
+        Returns:
+            tuple[Tensor, ...]: ``early`` of ``feats``, then one merged
+            feature (N, out_channels, H_i, W_i) for each, coarsest first.
+        """
+        channels = [x.shape[1] for x in feats]
+        if channels != self.in_channels:
+            raise ValueError(f'GlobalNeck wants in_channels='
+                             f'{self.in_channels}, the backbone gives '
+                             f'{channels}')
+        return (*feats[:self.early], *self.global_net(feats))

@@ -1,0 +1,59 @@
+"""Tells of shifting offsets that have left their map."""
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdense.modules.feature_shift import ChannelShift
+from mmdense.registry import HOOKS
+
+
+@HOOKS.register_module()
+class OffsetCheckHook(Hook):
+    """Warns of channels that are shifted out of view.
+
+    They read zeros, get no gradient and never come back (arXiv:1904.03141,
+    Section 4); many of them mean that the offsets' learning rate is too high
+    or the insertion too early.
+
+    Args:
+        interval (int): Iterations from one look to the next.
+    """
+
+    def __init__(self, interval: int = 1000):
+        if interval < 1:
+            raise ValueError(f'interval wants at least 1, got {interval}')
+        self.interval = interval
+        self.sizes = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Have every shift note the size of its map.
+
+        Args:
+            runner (Runner): Holds the network.
+        """
+        for module in runner.model.modules():
+            if isinstance(module, ChannelShift):
+                module.register_forward_pre_hook(self._note)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args,
+                         **kwargs) -> None:
+        """Look at all offsets, now and then.
+
+        Args:
+            runner (Runner): Holds the network.
+            batch_idx (int): Not used.
+            *args, **kwargs: Not used.
+        """
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        for name, module in runner.model.named_modules():
+            if module in self.sizes:
+                height, width = self.sizes[module]
+                outside = module.outside((height, width))
+                if outside:
+                    runner.logger.warning(
+                        f'{name}: {outside} of {len(module.offset)} offsets '
+                        f'have left the map of {height} x {width}; these '
+                        'channels give zeros and never come back')
+
+    def _note(self, module, inputs) -> None:
+        self.sizes[module] = tuple(inputs[0].shape[-2:])

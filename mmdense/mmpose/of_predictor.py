@@ -1,0 +1,67 @@
+"""Any of the host's metrics, on one predictor of several."""
+from collections.abc import Sequence
+
+from mmpose.registry import METRICS as HOST_METRICS
+
+from mmdense.registry import METRICS
+
+
+@METRICS.register_module()
+class OfPredictor:
+    """Shows a metric the keypoints of one predictor as the network's own.
+
+    Wants ``model.test_cfg.every_predictor=True``. A network's accuracy stage
+    by stage (Table 2 of the Spatial Shortcut Network)::
+
+        test_evaluator = [
+            dict(type='CocoMetric', ...),
+            dict(type='mmdense.OfPredictor', predictor='E1',
+                 metric=dict(type='CocoMetric', ..., prefix='E1'))]
+
+    Args:
+        predictor (str): Its name in :class:`MultiPredictorHead`.
+        metric (dict): Config of the host's metric.
+
+    Raises:
+        ValueError: In ``process``, if the samples do not carry it.
+    """
+
+    def __init__(self, predictor: str, metric: dict):
+        self.predictor = predictor
+        self.metric = HOST_METRICS.build(metric)
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        return self.metric.dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: dict) -> None:
+        self.metric.dataset_meta = meta
+
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Hand on samples whose keypoints are this predictor's."""
+        self.metric.process(data_batch,
+                            [self._of(sample) for sample in data_samples])
+
+    def evaluate(self, size: int) -> dict:
+        """What the metric says."""
+        return self.metric.evaluate(size)
+
+    def _of(self, sample: dict) -> dict:
+        instances = dict(sample['pred_instances'].items())
+        name = f'{self.predictor}_keypoints'
+        if name not in instances:
+            raise ValueError(
+                f'OfPredictor wants pred_instances with {name}; does the '
+                f'head have a predictor {self.predictor}, and model.test_cfg '
+                'every_predictor=True?')
+        keypoints = instances[name].copy()
+        # From the network's input to the image, as the host's estimator does
+        # for the answer.
+        keypoints[..., :2] = (
+            keypoints[..., :2] / sample['input_size'] * sample['input_scale']
+            + sample['input_center'] - 0.5 * sample['input_scale'])
+        instances.update(
+            keypoints=keypoints,
+            keypoint_scores=instances[f'{self.predictor}_scores'])
+        return dict(sample, pred_instances=instances)
