@@ -1,7 +1,7 @@
 """FlatteNet, a narrow ResNet-18, on synthetic scenes, in minutes.
 
-    python tools/make_data.py segmentation data/synthetic/segmentation \\
-        --size 128 128 --difficulty easy
+    python tools/make_data.py segmentation data/synthetic/segmentation-3 \\
+        --size 128 128 --difficulty easy --classes car cat person
 
 writes the images; everything is trained from nothing.
 """
@@ -30,8 +30,13 @@ model = dict(
                 kernel_size=7,
                 multiplier=4)
         ]),
-    decode_head=dict(in_channels=32, channels=32, num_classes=21))
-data_root = 'data/synthetic/segmentation/VOC2012'
+    decode_head=dict(in_channels=32, channels=32, num_classes=4))
+dataset = dict(
+    type='BaseSegDataset',
+    metainfo=dict(
+        classes=('background', 'car', 'cat', 'person'),
+        palette=[[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]),
+    data_root='data/synthetic/segmentation-3/VOC2012')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -48,9 +53,9 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    dataset=dict(data_root=data_root, pipeline=train_pipeline))
+    dataset=dict(dataset, pipeline=train_pipeline))
 val_dataloader = dict(
-    num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
+    num_workers=1, dataset=dict(dataset, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 # AdamW, because 600 iterations are too few for SGD from nothing.
