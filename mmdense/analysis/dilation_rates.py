@@ -179,7 +179,12 @@ def measure_config(config: Config,
     with recorded_rates(model):
         pass  # tell at once that there is nothing to measure
     try:
-        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+        load_checkpoint(
+            model,
+            checkpoint,
+            map_location='cpu',
+            strict=True,
+            logger='silent')
     except RuntimeError as error:
         raise ValueError(f'checkpoint {checkpoint} does not fit this '
                          f"config's network: {error}") from error
