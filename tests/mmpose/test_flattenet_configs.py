@@ -59,7 +59,8 @@ def build_on_meta(config):
 def test_every_recipe_is_counted():
     names = {
         path.stem.removeprefix('td-hm_flattenet-')
-        for path in CONFIGS.glob('*.py') if 'quick' not in path.stem
+        for path in CONFIGS.glob('*.py')
+        if 'quick' not in path.stem and '1xb32-1e' not in path.stem
     }
     assert names == set(COUNTS)
 
