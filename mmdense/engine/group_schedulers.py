@@ -7,9 +7,12 @@ label in the optimizer's config, where it also gets its own start::
         'shift.offset': dict(lr_mult=2.0, group='offset')}))
     param_scheduler = [
         dict(type='mmdense.GroupStepLR', group='offset', step_size=1,
-             gamma=0.9, convert_to_iter_based=True),
+             gamma=0.9, end=1_000, convert_to_iter_based=True),
         dict(type='mmdense.GroupMultiStepLR', group='offset', inverse=True,
              milestones=[300_000, 330_000], gamma=0.5, by_epoch=False)]
+
+In a training counted in iterations a schedule by epochs wants an ``end``:
+mmengine takes the whole training for one epoch, and ends it there.
 """
 from mmengine.optim import MultiStepLR, StepLR
 

@@ -153,7 +153,7 @@ class MultiPredictorHead(BaseHead):
                 for name in names
             }
         instances = self.decode(maps[names[-1]])
-        for name in names if len(names) > 1 else ():
+        for name in names if test_cfg.get('every_predictor', False) else ():
             for instance, own in zip(
                     instances, self.decode(maps[name]), strict=True):
                 instance.set_field(own.keypoints, f'{name}_keypoints')

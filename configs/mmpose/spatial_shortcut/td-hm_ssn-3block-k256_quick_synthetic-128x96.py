@@ -19,11 +19,14 @@ param_scheduler = [
         milestones=[400, 450, 500, 550],
         gamma=0.5,
         by_epoch=False),
+    # An `end`, because mmengine takes a training counted in iterations for
+    # one epoch, and would end the schedule after it.
     dict(
         type='mmdense.GroupStepLR',
         group='offset',
         step_size=1,
         gamma=0.9,
+        end=1_000,
         convert_to_iter_based=True)
 ]
 auto_scale_lr = None

@@ -24,11 +24,14 @@ halving = dict(
     by_epoch=False)
 param_scheduler = [
     halving,
+    # An `end`, because mmengine takes a training counted in iterations for
+    # one epoch, and would end the schedule after it.
     dict(
         type='mmdense.GroupStepLR',
         group='offset',
         step_size=1,
         gamma=0.9,
+        end=1_000,
         convert_to_iter_based=True)
 ]
 auto_scale_lr = dict(base_batch_size=16)
