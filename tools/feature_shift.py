@@ -1,0 +1,167 @@
+"""What a trained network's feature shifting modules have learned.
+
+    python tools/feature_shift.py CONFIG CHECKPOINT --out shift
+    python tools/feature_shift.py CONFIG CHECKPOINT --out shift \\
+        --module backbone.shift1_3 --people 64 --channel 5 --point 20 12
+
+writes offsets.png (Figure 5), contributions.png (Figure 6), related.png (the
+offsets each keypoint depends on), field.png (Figure 7, of the first person;
+without --channel the non-local map that varies most, without --point its
+largest value) and shift.json. The persons are those of the config's test data
+set.
+"""
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner, load_checkpoint
+
+from mmdense.analysis import feature_shift as fs
+from mmdense.analysis.complexity import build_model, load_config
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Offsets, keypoint scores and windows of shift modules.')
+    parser.add_argument('config', help='config of mmpose')
+    parser.add_argument('checkpoint', help='trained weights')
+    parser.add_argument('--out', type=Path, required=True,
+                        help='folder to write to')
+    parser.add_argument(
+        '--module',
+        help='by dotted name; by default the last of the first stage, right '
+        'before the first early predictor')
+    parser.add_argument('--predictor', help='by default the first')
+    parser.add_argument('--people', type=int, default=16,
+                        help='how many to average scores over (default: 16)')
+    parser.add_argument('--channel', type=int, help='of the non-local map')
+    parser.add_argument('--point', type=int, nargs=2, action='append',
+                        metavar=('ROW', 'COLUMN'))
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        default={}, help='changes to the config, key=value')
+    args = parser.parse_args(argv)
+    if args.people < 1:
+        parser.error(f'--people wants at least 1, got {args.people}')
+    return args
+
+
+def first_people(config: Config, model, number: int):
+    """One batch of the test data set, as the network takes it."""
+    loader = dict(config.test_dataloader, batch_size=number, num_workers=0,
+                  persistent_workers=False)
+    batch = next(iter(Runner.build_dataloader(loader)))
+    return model.data_preprocessor(batch, False)['inputs']
+
+
+def chosen(modules: dict, name: str | None) -> str:
+    """The module asked for, or the last of its stage 1.
+
+    Raises:
+        ValueError: If there is no such module.
+    """
+    if name is None:
+        return [n for n in modules if '.shift1_' in n][-1]
+    if name not in modules:
+        raise ValueError(f'--module {name}: wants one of {", ".join(modules)}')
+    return name
+
+
+def analyse(args: argparse.Namespace) -> dict:
+    config = load_config(args.config)
+    config.merge_from_dict(args.cfg_options)
+    model = build_model(config)
+    modules = fs.shift_modules(model)
+    name = chosen(modules, args.module)
+    try:
+        load_checkpoint(model, args.checkpoint, map_location='cpu',
+                        strict=True)
+    except RuntimeError as error:
+        raise ValueError(f'checkpoint {args.checkpoint} does not fit this '
+                         f"config's network: {error}") from error
+    module = modules[name]
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        images = first_people(config, model, args.people)
+
+    def predict():
+        outputs = model(images, None, mode='tensor')
+        wanted = args.predictor or next(iter(outputs))
+        if wanted not in outputs:
+            raise ValueError(f'--predictor {wanted}: wants one of '
+                             f'{", ".join(outputs)}')
+        return outputs[wanted]
+
+    scores = fs.keypoint_scores(model, module, predict)
+    with fs.maps_of(module) as maps:
+        predict()
+    keypoints = [str(i) for i in range(len(scores['input']))]
+    counts = fs.contributions(scores)
+    args.out.mkdir(parents=True, exist_ok=True)
+    offsets = fs.learned_offsets(model)
+    if offsets:
+        fs.plot_offsets(offsets, args.out / 'offsets.png')
+    own = offsets.get(name)
+    if own is not None:
+        related = fs.related(scores['shifted'])
+        fs.plot_offsets(
+            {f'keypoint {k}': own[row]
+             for k, row in zip(keypoints, related, strict=True)},
+            args.out / 'related.png')
+    fs.plot_contributions(counts, keypoints, args.out / 'contributions.png')
+
+    nonlocal_maps = maps['nonlocal'][0].detach().numpy()
+    channel = args.channel
+    if channel is None:
+        channel = int(nonlocal_maps.std((1, 2)).argmax())
+    if not 0 <= channel < len(nonlocal_maps):
+        raise ValueError(f'--channel wants 0 to {len(nonlocal_maps) - 1}, '
+                         f'got {channel}')
+    picture = nonlocal_maps[channel]
+    points = [tuple(p) for p in args.point or [
+        np.unravel_index(picture.argmax(), picture.shape)]]
+    for point in points:
+        if not all(0 <= p < n
+                   for p, n in zip(point, picture.shape, strict=True)):
+            raise ValueError(f'--point wants to lie in {picture.shape}, got '
+                             f'{point}')
+    points = [(int(row), int(column)) for row, column in points]
+    fs.plot_fields(
+        picture, points,
+        [fs.effective_field(maps, channel, point) for point in points],
+        [fs.window(module, maps, channel, point) for point in points],
+        args.out / 'field.png')
+    return dict(
+        module=name,
+        people=len(images),
+        channel=channel,
+        points=points,
+        contributions={k: v.tolist() for k, v in counts.items()},
+        scores={k: v.tolist() for k, v in scores.items()},
+        offsets={k: v.tolist() for k, v in offsets.items()})
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    # The hosts' remarks on optional packages do not concern an analysis.
+    warnings.simplefilter('ignore')
+    try:
+        found = analyse(args)
+    except (ValueError, FileNotFoundError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    (args.out / 'shift.json').write_text(json.dumps(found))
+    for name, offsets in found['offsets'].items():
+        length = np.hypot(*np.array(offsets).T)
+        print(f'{name}: {len(length)} offsets, mean length '
+              f'{length.mean():.2f}, largest {length.max():.2f} pixels')
+    for name, counts in found['contributions'].items():
+        print(f'{found["module"]} {name}: channels by keypoint {counts}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
