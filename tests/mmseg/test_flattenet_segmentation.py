@@ -113,7 +113,7 @@ def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp('scenes')
     make_segmentation_set(
         folder, train=4, val=2, size=(72, 100), difficulty='easy',
-        classes=('car', 'cat', 'person'), workers=1)
+        classes=('person', ), workers=1)
     return folder / 'VOC2012'
 
 
@@ -202,11 +202,11 @@ def test_a_checkpoint_of_other_classes_is_refused(scenes, tmp_path):
     path = str(tmp_path / 'iter_2.pth')
     other = run(scenes, tmp_path / 'test', load_from=path,
                 **{'model.decode_head.num_classes': 19})
-    with pytest.raises(ValueError, match=r'conv_seg.weight: \(4, 32, 1, 1\) '
+    with pytest.raises(ValueError, match=r'conv_seg.weight: \(2, 32, 1, 1\) '
                        r'there, \(19, 32, 1, 1\) here'):
         other.test()
 
 
 def test_a_label_beyond_the_classes_is_an_error(scenes, tmp_path):
     with pytest.raises(IndexError, match='out of bounds'):
-        run(scenes, tmp_path, **{'model.decode_head.num_classes': 2}).train()
+        run(scenes, tmp_path, **{'model.decode_head.num_classes': 1}).train()

@@ -1,7 +1,7 @@
-"""FlatteNet, a narrow ResNet-18, on synthetic scenes, in minutes.
+"""FlatteNet, a narrow ResNet-18, on synthetic people, in minutes.
 
-    python tools/make_data.py segmentation data/synthetic/segmentation-3 \\
-        --size 128 128 --difficulty easy --classes car cat person
+    python tools/make_data.py segmentation data/synthetic/people-masks \\
+        --size 128 128 --difficulty easy --classes person
 
 writes the images; everything is trained from nothing.
 """
@@ -30,13 +30,13 @@ model = dict(
                 kernel_size=7,
                 multiplier=4)
         ]),
-    decode_head=dict(in_channels=32, channels=32, num_classes=4))
+    decode_head=dict(in_channels=32, channels=32, num_classes=2))
 dataset = dict(
     type='BaseSegDataset',
     metainfo=dict(
-        classes=('background', 'car', 'cat', 'person'),
-        palette=[[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]),
-    data_root='data/synthetic/segmentation-3/VOC2012')
+        classes=('background', 'person'),
+        palette=[[0, 0, 0], [192, 128, 128]]),
+    data_root='data/synthetic/people-masks/VOC2012')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
