@@ -81,6 +81,14 @@ def test_a_fault_in_the_text_is_found(text, number):
     assert len(faults_of_text(text)) == number
 
 
+@each(FILES)
+def test_a_checkpoint_is_checked(path):
+    """The hook's prefix is also what loads mmdense before a checkpoint is
+    read: without it, a baseline of stock parts could not be tested."""
+    assert Config.fromfile(path).default_hooks.check == dict(
+        type='mmdense.CheckpointCheckHook')
+
+
 def test_two_configs_of_one_host_never_share_a_name():
     """mim looks a config up by its file name alone."""
     names = [(host_of(path), path.name) for path in FILES]

@@ -9,6 +9,7 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_40k.py'
 ]
+default_hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'))
 crop_size = (512, 512)
 model = dict(data_preprocessor=dict(size=crop_size))
 # Section 4: scaling by 0.5 to 2 and flips, nothing else. The paper scales the

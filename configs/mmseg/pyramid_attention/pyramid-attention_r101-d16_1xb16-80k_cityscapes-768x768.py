@@ -9,6 +9,7 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_80k.py'
 ]
+default_hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'))
 crop_size = (768, 768)
 model = dict(
     data_preprocessor=dict(size=crop_size), decode_head=dict(num_classes=19))

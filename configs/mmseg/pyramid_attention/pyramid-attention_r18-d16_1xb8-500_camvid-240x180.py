@@ -32,5 +32,7 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(max_iters=500, val_interval=500)
-default_hooks = dict(checkpoint=dict(interval=500))
+default_hooks = dict(
+    checkpoint=dict(interval=500),
+    check=dict(type='mmdense.CheckpointCheckHook'))
 randomness = dict(seed=0)

@@ -56,5 +56,7 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(max_iters=400, val_interval=400)
-default_hooks = dict(checkpoint=dict(interval=400))
+default_hooks = dict(
+    checkpoint=dict(interval=400),
+    check=dict(type='mmdense.CheckpointCheckHook'))
 randomness = dict(seed=0)
