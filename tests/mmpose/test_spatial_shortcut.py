@@ -211,3 +211,18 @@ def test_option_a_has_its_counts(name, params, macs):
         model = complexity.build_model(config)
     total = complexity.count_model(model, complexity.input_shape(config))[0]
     assert (total.total.params, total.total.macs) == (params, macs)
+
+
+@pytest.mark.parametrize(
+    'path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
+def test_modules_are_inserted_late_exactly_where_there_are_any(path):
+    config = Config.fromfile(path)
+    hooks = {hook.type for hook in config.custom_hooks}
+    shifts = config.model.backbone.get('shift') is not None
+    assert ('mmdense.DelayedInsertionHook' in hooks) == shifts
+    assert config.find_unused_parameters == shifts
+    # mmengine refuses None for a default hook that is not its own.
+    assert None not in config.default_hooks.values()
+    groups = [s for s in config.param_scheduler if not s.get('inverse')]
+    offsets = shifts and config.model.backbone.shift.get('shifting', True)
+    assert len(groups) == offsets

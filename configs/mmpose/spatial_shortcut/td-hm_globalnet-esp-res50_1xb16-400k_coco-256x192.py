@@ -3,5 +3,5 @@ _base_ = 'td-hm_ssn-res50_1xb16-400k_coco-256x192.py'
 
 param_scheduler = [{{_base_.halving}}]
 find_unused_parameters = False
-default_hooks = dict(insertion=None, offsets=None)
+custom_hooks = [dict(type='SyncBuffersHook')]
 model = dict(backbone=dict(shift=None, first_shift_channels=None))

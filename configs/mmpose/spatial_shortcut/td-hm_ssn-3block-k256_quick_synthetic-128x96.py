@@ -33,9 +33,12 @@ auto_scale_lr = None
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(
-        interval=100, max_keep_ckpts=2, save_best=None, rule=None),
-    insertion=dict(begin=50),
-    offsets=dict(interval=100))
+        interval=100, max_keep_ckpts=2, save_best=None, rule=None))
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(type='mmdense.DelayedInsertionHook', begin=50),
+    dict(type='mmdense.OffsetCheckHook', interval=100)
+]
 randomness = dict(seed=0)
 
 codec = dict(

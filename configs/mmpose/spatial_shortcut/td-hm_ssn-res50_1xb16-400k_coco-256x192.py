@@ -39,9 +39,13 @@ auto_scale_lr = dict(base_batch_size=16)
 find_unused_parameters = True
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=20_000, max_keep_ckpts=5),
-    check=dict(type='mmdense.CheckpointCheckHook'),
-    insertion=dict(type='mmdense.DelayedInsertionHook', begin=6_000),
-    offsets=dict(type='mmdense.OffsetCheckHook', interval=1_000))
+    check=dict(type='mmdense.CheckpointCheckHook'))
+# Not default hooks: mmengine cannot take one of those back (None).
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(type='mmdense.DelayedInsertionHook', begin=6_000),
+    dict(type='mmdense.OffsetCheckHook', interval=1_000)
+]
 log_processor = dict(by_epoch=False)
 
 norm_cfg = dict(type='GN', num_groups=32, requires_grad=True)
