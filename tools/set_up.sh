@@ -154,7 +154,7 @@ install_mmdense() {
     --no-cache-dir -v -e .
 }
 
-python=$(find_python)
+python=$(find_python) || exit 1
 free=$(df -Pm . | awk 'NR == 2 { print $4 }')
 if [ ! -e "$DONE" ] && [ "$free" -lt "$DISK_NEEDED" ]; then
   fail "only $free MiB free here, the environment takes about $DISK_NEEDED"
