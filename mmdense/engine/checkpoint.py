@@ -1,19 +1,26 @@
-"""Checkpoints that mmengine 0.10.7 wrote, read with ``weights_only=True``.
+"""Checkpoints that mmengine 0.10.7 wrote: read safely, compared, loaded.
 
-Beside tensors such a checkpoint holds the message hub: ``HistoryBuffer``
-objects with numpy arrays, and the buffer's statistics methods, which pickle
-stores as ``getattr(HistoryBuffer, 'mean')``; a one-cycle schedule stores its
-annealing function in the same way. torch's restricted unpickler refuses them
-until they are allow-listed.
+Everything is read with ``weights_only=True``. Beside tensors such a
+checkpoint holds the message hub: ``HistoryBuffer`` objects with numpy arrays,
+and the buffer's statistics methods, which pickle stores as
+``getattr(HistoryBuffer, 'mean')``; a one-cycle schedule stores its annealing
+function in the same way. torch's restricted unpickler refuses them until they
+are allow-listed.
 """
 import pickle
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from torch import Tensor, nn
 
-__all__ = ['allow_mmengine_checkpoints']
+__all__ = [
+    'allow_mmengine_checkpoints', 'check_whole', 'load_weights', 'misfit',
+    'read_checkpoint', 'weights_of'
+]
 
 
 # What a checkpoint may read off a class, instead of the real ``getattr``: that
@@ -53,3 +60,117 @@ def allow_mmengine_checkpoints() -> None:
         *_READABLE, np.ndarray, np.dtype, *dtypes, *arrays,
         (_restricted_getattr, 'builtins.getattr')
     ])
+
+
+def check_whole(path: str | Path) -> None:
+    """Look at a checkpoint file before it is opened.
+
+    Raises:
+        ValueError: If its end is missing.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(2)
+    # A zip archive's table of contents is its end: what lacks it was cut.
+    if not start or start == b'PK' and not zipfile.is_zipfile(path):
+        raise ValueError(
+            f'checkpoint {path} is not whole ({Path(path).stat().st_size} '
+            'bytes, the end is missing)')
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint file onto the CPU.
+
+    Args:
+        path (str | Path): What mmengine or ``torch.save`` wrote, or a
+            ``.safetensors`` file.
+
+    Returns:
+        dict: What the file holds; of ``.safetensors`` the weights.
+
+    Raises:
+        ValueError: If there is no such file, or it is cut off, holds more
+            than weights and what mmengine puts beside them, or is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'{path}: no such checkpoint')
+    check_whole(path)
+    allow_mmengine_checkpoints()
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import load_file
+            return load_file(path)
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # whatever bytes that are no checkpoint cause
+        raise ValueError(f'{path} cannot be read as a checkpoint: '
+                         f'{type(error).__name__}: {error}') from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path} wants to hold a dict, got '
+                         f'{type(checkpoint).__name__}')
+    return checkpoint
+
+
+def weights_of(checkpoint: dict) -> dict[str, Tensor]:
+    """The network's entries of a checkpoint, named as in the network.
+
+    Where mmengine's ``EMAHook`` was at work these are the averaged weights:
+    it leaves the others in ``ema_state_dict``.
+    """
+    return {
+        name.removeprefix('module.'): value
+        for name, value in checkpoint.get('state_dict', checkpoint).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def misfit(here: dict[str, Tensor], there: dict[str, Tensor]) -> str:
+    """What two sets of weights do not have in common, in words.
+
+    Args:
+        here (dict[str, Tensor]): The network's.
+        there (dict[str, Tensor]): The checkpoint's.
+
+    Returns:
+        str: Empty if names and shapes are the same.
+    """
+    missing = [name for name in here if name not in there]
+    unknown = [name for name in there if name not in here]
+    shapes = [(name, tuple(there[name].shape), tuple(here[name].shape))
+              for name in here
+              if name in there and there[name].shape != here[name].shape]
+    parts = []
+    if missing:
+        parts.append(f'{len(missing)} of the network\'s {len(here)} '
+                     f'entries are not in it ({missing[0]}, ...)')
+    if unknown:
+        parts.append(f'{len(unknown)} of its entries are not in the '
+                     f'network ({unknown[0]}, ...)')
+    if shapes:
+        name, theirs, ours = shapes[0]
+        parts.append(f'{len(shapes)} have another shape ({name}: {theirs} '
+                     f'there, {ours} here)')
+    return '; '.join(parts)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> dict:
+    """Load all of a network's weights from a file.
+
+    Args:
+        model (nn.Module): Receives them.
+        path (str | Path): Checkpoint file.
+
+    Returns:
+        dict: The checkpoint.
+
+    Raises:
+        ValueError: If the file cannot be read, or lacks anything, or holds
+            anything else.
+    """
+    checkpoint = read_checkpoint(path)
+    weights = weights_of(checkpoint)
+    difference = misfit(model.state_dict(), weights)
+    if difference:
+        raise ValueError(f'checkpoint {path} does not fit this config\'s '
+                         f'network: {difference}')
+    model.load_state_dict(weights)
+    return checkpoint

@@ -1,12 +1,11 @@
 """Refuses checkpoints that mmengine would load without a word."""
-import zipfile
 from pathlib import Path
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
+from mmdense.engine.checkpoint import check_whole, misfit, weights_of
 from mmdense.registry import HOOKS
 
 
@@ -37,14 +36,12 @@ class CheckpointCheckHook(Hook):
         path = self._path(runner)
         if path is None or '://' in path or not Path(path).is_file():
             return
-        with open(path, 'rb') as file:
-            start = file.read(2)
-        # A zip archive's table of contents is its end: what lacks it was cut.
-        if not start or start == b'PK' and not zipfile.is_zipfile(path):
+        try:
+            check_whole(path)
+        except ValueError as error:
             raise ValueError(
-                f'checkpoint {path} is not whole ({Path(path).stat().st_size} '
-                'bytes, the end is missing); resume from an earlier one with '
-                '--cfg-options load_from=PATH, or copy it again')
+                f'{error}; resume from an earlier one with --cfg-options '
+                'load_from=PATH, or copy it again') from None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare a checkpoint with the network it is for.
@@ -58,35 +55,15 @@ class CheckpointCheckHook(Hook):
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         here = model.state_dict()
-        there = {
-            name.removeprefix('module.'): value
-            for name, value in checkpoint.get('state_dict', checkpoint).items()
-            if isinstance(value, torch.Tensor)
-        }
-        missing = [name for name in here if name not in there]
-        unknown = [name for name in there if name not in here]
-        shapes = [(name, tuple(there[name].shape), tuple(here[name].shape))
-                  for name in here
-                  if name in there and there[name].shape != here[name].shape]
-        training = isinstance(runner._train_loop, BaseLoop)
-        if training and not runner._resume:
-            if len(missing) + len(shapes) < len(here):
+        there = weights_of(checkpoint)
+        if isinstance(runner._train_loop, BaseLoop) and not runner._resume:
+            if any(name in there and there[name].shape == value.shape
+                   for name, value in here.items()):
                 return
-        elif not (missing or unknown or shapes):
-            return
-        parts = []
-        if missing:
-            parts.append(f'{len(missing)} of the network\'s {len(here)} '
-                         f'entries are not in it ({missing[0]}, ...)')
-        if unknown:
-            parts.append(f'{len(unknown)} of its entries are not in the '
-                         f'network ({unknown[0]}, ...)')
-        if shapes:
-            name, theirs, ours = shapes[0]
-            parts.append(f'{len(shapes)} have another shape ({name}: {theirs} '
-                         f'there, {ours} here)')
-        raise ValueError(f'checkpoint {self._path(runner)} does not fit this '
-                         f'config\'s network: {"; ".join(parts)}')
+        difference = misfit(here, there)
+        if difference:
+            raise ValueError(f'checkpoint {self._path(runner)} does not fit '
+                             f'this config\'s network: {difference}')
 
     @staticmethod
     def _path(runner: Runner) -> str | None:

@@ -1,0 +1,42 @@
+"""Weights to hand on, out of a checkpoint of a training.
+
+    python tools/publish_model.py work_dirs/quickstart/epoch_10.pth person.pth
+    python tools/publish_model.py CHECKPOINT OUT --safetensors
+
+writes person-<8 digits of its SHA-256>.pth without optimizer, schedules and
+message hub. `mim test` takes it as it takes the original. A .safetensors
+file is for programs that read no pickles; mmengine reads none.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from mmdense.engine.publishing import publish
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='file a training wrote')
+    parser.add_argument('out', help='file to write; the hash is added')
+    parser.add_argument(
+        '--safetensors', action='store_true', help='write .safetensors')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        path = publish(args.checkpoint, args.out, args.safetensors)
+    except (ValueError, OSError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    before, after = (
+        Path(p).stat().st_size / 1e6 for p in (args.checkpoint, path))
+    print(f'wrote {path}, {after:.1f} MB (of {before:.1f})')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
