@@ -1,0 +1,98 @@
+"""The overlap-tile strategy: a network of valid convolutions, tile by tile.
+
+Source: O. Ronneberger, P. Fischer and T. Brox, *U-Net*, arXiv:1505.04597,
+Fig. 2: missing context at the border of the image is mirrored.
+"""
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def mirrored_index(start: int, stop: int, size: int) -> Tensor:
+    """Where positions ``start`` to ``stop`` of a mirrored line lie in it.
+
+    The line is mirrored at the centre of its end pixels, over and over:
+    ``... 2 1 0 1 2 ... size-2 size-1 size-2 ...``.
+
+    Returns:
+        Tensor: Positions in 0 to ``size - 1``, int64, (stop - start,).
+    """
+    if size == 1:
+        return torch.zeros(stop - start, dtype=torch.int64)
+    position = torch.arange(start, stop) % (2 * size - 2)
+    return torch.minimum(position, 2 * size - 2 - position)
+
+
+def tile_starts(size: int, output: int, alignment: int) -> list[int]:
+    """First output pixels of the tiles that cover a line of ``size``.
+
+    They lie on multiples of ``alignment``, the network's total stride: only
+    then do poolings of neighbouring tiles meet the same pairs of pixels and
+    give the same numbers where tiles overlap.
+
+    Args:
+        size (int): Pixels to cover.
+        output (int): Pixels a tile gives, at least ``alignment``.
+        alignment (int): Total stride of the network.
+    """
+    step = output // alignment * alignment
+    return list(range(0, max(1, size - (output - step)), step))
+
+
+def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
+                 tile: tuple[int, int], context: int,
+                 alignment: int) -> Tensor:
+    """Run a network of valid convolutions over an image of any size.
+
+    Every output pixel is what one run over the whole mirrored image would
+    give, whatever the size of the tiles.
+
+    Args:
+        network (Callable): Takes (N, C, *tile) and gives (N, K, h, w), the
+            tile less ``context`` pixels on each side.
+        image (Tensor): (N, C, H, W).
+        tile (tuple[int, int]): Height and width of the network's input in
+            pixels.
+        context (int): Pixels the network consumes at each border.
+        alignment (int): The network's total stride.
+
+    Returns:
+        Tensor: (N, K, H, W).
+
+    Raises:
+        ValueError: If the output of a tile is smaller than ``alignment`` in
+            a tiled direction, or the network's output has another size.
+    """
+    sizes = image.shape[2:]
+    outputs = [side - 2 * context for side in tile]
+    for side, output, size in zip(tile, outputs, sizes, strict=True):
+        if output < min(alignment, size):
+            raise ValueError(
+                f'tile wants sides of at least {2 * context + alignment} for '
+                f'a context of {context} and a stride of {alignment}, got '
+                f'{side}')
+    starts = [
+        tile_starts(size, output, alignment) if output < size else [0]
+        for size, output in zip(sizes, outputs, strict=True)
+    ]
+    result = None
+    for top in starts[0]:
+        rows = mirrored_index(top - context, top - context + tile[0], sizes[0])
+        band = image.index_select(2, rows.to(image.device))
+        for left in starts[1]:
+            columns = mirrored_index(left - context, left - context + tile[1],
+                                     sizes[1])
+            part = network(band.index_select(3, columns.to(image.device)))
+            if list(part.shape[2:]) != outputs:
+                raise ValueError(
+                    f'network wants to give {outputs} for a tile of '
+                    f'{list(tile)} and a context of {context}, gave '
+                    f'{list(part.shape[2:])}')
+            if result is None:
+                result = part.new_empty(*part.shape[:2], *sizes)
+            # The last tiles reach beyond the image.
+            seen = part[..., :sizes[0] - top, :sizes[1] - left]
+            result[..., top:top + outputs[0],
+                   left:left + outputs[1]] = seen
+    return result
