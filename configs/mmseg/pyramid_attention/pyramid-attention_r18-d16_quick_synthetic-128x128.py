@@ -7,41 +7,18 @@ writes the images; everything is trained from nothing.
 """
 _base_ = [
     '../_base_/models/pyramid-attention_r101-d16.py',
-    'mmseg::_base_/datasets/pascal_voc12.py',
+    '../_base_/datasets/synthetic_scenes.py',
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_20k.py'
 ]
-crop_size = (128, 128)
 model = dict(
     pretrained=None,
-    data_preprocessor=dict(size=crop_size),
+    data_preprocessor=dict(size=_base_.crop_size),
     backbone=dict(depth=18, stem_channels=64),
     decode_head=dict(
         in_channels=[64, 128, 256, 512],
         channels=64,
         attention=dict(pyramid_channels=64)))
-data_root = 'data/synthetic/segmentation/VOC2012'
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs')
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=crop_size),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs')
-]
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(
-    num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
-test_dataloader = val_dataloader
-
 # AdamW, because 400 iterations are too few for SGD from nothing.
 optim_wrapper = dict(
     optimizer=dict(
