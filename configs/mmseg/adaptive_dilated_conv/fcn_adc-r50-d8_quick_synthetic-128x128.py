@@ -14,7 +14,17 @@ model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(stem_channels=16, base_channels=16, norm_cfg=norm_cfg),
     decode_head=dict(
-        in_channels=512, channels=64, num_classes=21, norm_cfg=norm_cfg),
+        in_channels=512,
+        channels=64,
+        num_classes=21,
+        norm_cfg=norm_cfg,
+        # mmseg's Normal(0, 0.01) behind a ReLU leaves the rarer classes to
+        # the bias alone when Adam takes the first steps.
+        init_cfg=dict(
+            type='Kaiming',
+            mode='fan_in',
+            nonlinearity='linear',
+            override=dict(name='conv_seg'))),
     auxiliary_head=None,
     test_cfg=dict(_delete_=True, mode='whole'))
 

@@ -58,7 +58,7 @@ val_dataloader = dict(
     num_workers=1, dataset=dict(dataset, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# AdamW, because 600 iterations are too few for SGD from nothing.
+# AdamW, because 400 iterations are too few for SGD from nothing.
 optim_wrapper = dict(
     optimizer=dict(
         _delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4))
@@ -68,9 +68,9 @@ param_scheduler = [
         eta_min=0,
         power=0.9,
         begin=0,
-        end=600,
+        end=400,
         by_epoch=False)
 ]
-train_cfg = dict(max_iters=600, val_interval=600)
-default_hooks = dict(checkpoint=dict(interval=600))
+train_cfg = dict(max_iters=400, val_interval=400)
+default_hooks = dict(checkpoint=dict(interval=400))
 randomness = dict(seed=0)

@@ -47,6 +47,14 @@ model = dict(
         dropout_ratio=0,
         num_classes=59,
         align_corners=False,
+        # mmseg's Normal(0, 0.01) is too narrow right behind a ReLU: under
+        # Adam all channels then vote for the commonest class, the others are
+        # left with the bias, and small networks never predict them.
+        init_cfg=dict(
+            type='Kaiming',
+            mode='fan_in',
+            nonlinearity='linear',
+            override=dict(name='conv_seg')),
         loss_decode=dict(
             type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
     train_cfg=dict(),
