@@ -1,0 +1,182 @@
+"""What a trained network says about images: pictures, and numbers beside."""
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from mmengine.registry import VISUALIZERS, DefaultScope
+from mmengine.structures import BaseDataElement
+from torch import nn
+from tqdm import tqdm
+
+__all__ = [
+    'Host', 'Predictions', 'boxes_by_image', 'image_files', 'predict_images',
+    'run_lengths'
+]
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+
+
+class Host(Protocol):
+    """What a host's ``prediction`` module holds."""
+
+    def predict(self, model: nn.Module, image: np.ndarray,
+                boxes: np.ndarray | None) -> BaseDataElement:
+        """The host's answer for one image, (H, W, 3) blue-green-red."""
+
+    def instances(self, sample: BaseDataElement, names: list[str]) -> list:
+        """The same as plain values."""
+
+    def names(self, meta: dict) -> list[str]:
+        """Of its classes or keypoints."""
+
+    def drawing(self, threshold: float) -> dict:
+        """Arguments of the host's visualizer; below a score, nothing."""
+
+
+@dataclass
+class Predictions:
+    """Answers for a folder of images.
+
+    Attributes:
+        names (list[str]): Of classes or keypoints.
+        images (list[dict]): Of each image its file name, width, height and
+            ``instances``.
+        skipped (dict[str, str]): File name to what was wrong with it.
+    """
+    names: list[str]
+    images: list[dict] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def image_files(path: str | Path) -> list[Path]:
+    """The image at a path, or the images right in a folder, by name.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise ValueError(f'{path}: no such image or folder')
+    files = sorted(
+        p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f'{path} holds no images ({", ".join(SUFFIXES)})')
+    return files
+
+
+def boxes_by_image(path: str | Path) -> dict[str, np.ndarray]:
+    """The boxes of a COCO annotation file.
+
+    Args:
+        path (str | Path): JSON with ``images`` and ``annotations``.
+
+    Returns:
+        dict[str, np.ndarray]: File name without folders to (N, 4), corners
+        x1, y1, x2, y2 in pixels.
+
+    Raises:
+        ValueError: If the file is no such JSON.
+    """
+    try:
+        coco = json.loads(Path(path).read_text())
+        boxes = {image['id']: [] for image in coco['images']}
+        for annotation in coco['annotations']:
+            x, y, width, height = annotation['bbox']
+            boxes[annotation['image_id']].append(
+                [x, y, x + width, y + height])
+        return {
+            Path(image['file_name']).name:
+            np.array(boxes[image['id']], np.float32).reshape(-1, 4)
+            for image in coco['images']
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path}: wants a COCO annotation file, with images and '
+            f'annotations: {type(error).__name__}: {error}') from error
+
+
+def run_lengths(mask: np.ndarray) -> dict:
+    """A mask (H, W) as COCO's compressed run lengths, fit for JSON."""
+    from pycocotools.mask import encode
+    coded = encode(np.asfortranarray(mask, np.uint8))
+    return dict(size=coded['size'], counts=coded['counts'].decode())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The hosts print which file they load by which backend."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def predict_images(model: nn.Module,
+                   host: Host,
+                   files: list[Path],
+                   out: Path,
+                   boxes: dict[str, np.ndarray] | None = None,
+                   threshold: float = 0.3) -> Predictions:
+    """Draw a network's answers into copies of images.
+
+    Args:
+        model (nn.Module): Of :func:`~mmdense.analysis.network.load_network`.
+        host (Host): Knows how its networks are asked.
+        files (list[Path]): Images.
+        out (Path): Folder for the pictures, under the images' names.
+        boxes (dict, optional): Of :func:`boxes_by_image`, for a network that
+            wants a person at a time; without them a person fills the image.
+        threshold (float): Draw nothing with a lower score.
+
+    Returns:
+        Predictions: Also of what was not drawn for its low score.
+
+    Raises:
+        ValueError: If a picture would replace its image.
+    """
+    if any(file.resolve().parent == out.resolve() for file in files):
+        raise ValueError(f'--out {out} is where the images are: the pictures '
+                         'would replace them')
+    out.mkdir(parents=True, exist_ok=True)
+    found = Predictions(host.names(model.dataset_meta))
+    scope = model.cfg.default_scope
+    with DefaultScope.overwrite_default_scope(scope), _quiet():
+        visualizer = VISUALIZERS.build(
+            dict(
+                model.cfg.visualizer,
+                vis_backends=[],
+                name=f'predict_images_{id(found)}'))
+        visualizer.dataset_meta = model.dataset_meta
+        if scope == 'mmpose':
+            visualizer.set_dataset_meta(model.dataset_meta)
+        for file in tqdm(files, unit='image', disable=None):
+            image = cv2.imread(str(file))
+            if image is None:
+                found.skipped[file.name] = 'cannot be read as an image'
+                continue
+            if boxes is not None and file.name not in boxes:
+                found.skipped[file.name] = 'is not among the images with boxes'
+                continue
+            sample = host.predict(model, image,
+                                  boxes and boxes[file.name])
+            visualizer.add_datasample(
+                file.name,
+                image[..., ::-1],
+                sample,
+                draw_gt=False,
+                out_file=str(out / file.name),
+                **host.drawing(threshold))
+            height, width = image.shape[:2]
+            found.images.append(
+                dict(
+                    image=file.name,
+                    width=width,
+                    height=height,
+                    instances=host.instances(sample, found.names)))
+    return found
