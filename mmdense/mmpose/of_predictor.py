@@ -6,6 +6,31 @@ from mmpose.registry import METRICS as HOST_METRICS
 from mmdense.registry import METRICS
 
 
+def by_predictor(evaluator: dict | Sequence[dict],
+                 names: Sequence[str]) -> list[dict]:
+    """Apply every metric of a ``test_evaluator`` to every predictor.
+
+    Args:
+        evaluator (dict | Sequence[dict]): The metrics' configs.
+        names (Sequence[str]): Names of the predictors.
+
+    Returns:
+        list[dict]: Configs of :class:`OfPredictor`. What a metric called
+        ``PCK`` is now ``<name>/PCK``, and ``0.1/PCK`` ``<name>/0.1/PCK``.
+    """
+    metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
+    return [
+        dict(
+            type='mmdense.OfPredictor',
+            predictor=name,
+            metric=dict(
+                metric,
+                prefix='/'.join(
+                    filter(None, [name, metric.get('prefix')]))))
+        for name in names for metric in metrics
+    ]
+
+
 @METRICS.register_module()
 class OfPredictor:
     """Shows a metric the keypoints of one predictor as the network's own.

@@ -7,18 +7,19 @@ learn faster.
 """
 _base_ = 'td-hm_ssn-3block-k256_1xb16-400k_coco-256x192.py'
 
-train_cfg = dict(max_iters=600, val_interval=300)
+train_cfg = dict(max_iters=400, val_interval=400)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
     paramwise_cfg=dict(custom_keys={'shift.offset': dict(lr_mult=5.0)}))
+halving = dict(
+    type='mmdense.GroupMultiStepLR',
+    group='offset',
+    inverse=True,
+    milestones=[250, 300, 350],
+    gamma=0.5,
+    by_epoch=False)
 param_scheduler = [
-    dict(
-        type='mmdense.GroupMultiStepLR',
-        group='offset',
-        inverse=True,
-        milestones=[400, 450, 500, 550],
-        gamma=0.5,
-        by_epoch=False),
+    halving,
     # An `end`, because mmengine takes a training counted in iterations for
     # one epoch, and would end the schedule after it.
     dict(

@@ -1,0 +1,98 @@
+"""How accurate each predictor of a network is (SSN, Table 2).
+
+    python tools/predictor_accuracy.py CONFIG CHECKPOINT
+    python tools/predictor_accuracy.py CONFIG CHECKPOINT --out table.json
+
+tests once with the config's own data and metrics and applies each metric to
+every predictor: E1, E2, ... (early), then P1, ... whose last is the network's
+answer.
+"""
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from mmdense.analysis.complexity import build_model, load_config
+from mmdense.mmpose.of_predictor import by_predictor
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Accuracy by predictor of a network with several.')
+    parser.add_argument('config', help='config of mmpose')
+    parser.add_argument('checkpoint', help='trained weights')
+    parser.add_argument('--out', type=Path, help='JSON file to write')
+    parser.add_argument('--work-dir', default='work_dirs/predictor_accuracy')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        default={}, help='changes to the config, key=value')
+    args = parser.parse_args(argv)
+    if not Path(args.checkpoint).is_file():
+        parser.error(f'checkpoint: there is no file {args.checkpoint}')
+    return args
+
+
+def predictors(config: Config) -> list[str]:
+    """Names of the network's predictors, in the order of the table.
+
+    Raises:
+        ValueError: If its head has none.
+    """
+    head = getattr(build_model(config), 'head', None)
+    if not hasattr(head, 'names'):
+        raise ValueError('config wants a network with a MultiPredictorHead, '
+                         f'got {type(head).__name__}')
+    return head.names
+
+
+def table(metrics: dict[str, float],
+          names: list[str]) -> dict[str, dict[str, float]]:
+    """Metrics by predictor, from the names :func:`by_predictor` gives."""
+    return {
+        name: {
+            key.removeprefix(f'{name}/'): float(value)
+            for key, value in metrics.items() if key.startswith(f'{name}/')
+        }
+        for name in names
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    # The hosts' remarks on optional packages do not concern a table.
+    warnings.simplefilter('ignore')
+    try:
+        config = load_config(args.config)
+        config.merge_from_dict(args.cfg_options)
+        names = predictors(config)
+    except (ValueError, FileNotFoundError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    config.merge_from_dict({'model.test_cfg.every_predictor': True})
+    config.test_evaluator = by_predictor(config.test_evaluator, names)
+    config.load_from = args.checkpoint
+    config.work_dir = args.work_dir
+    try:
+        metrics = Runner.from_cfg(config).test()
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    found = table(metrics, names)
+    columns = list(found[names[0]])
+    widths = [max(len(c), 7) for c in columns]
+    print('  '.join(['     ', *(
+        c.rjust(w) for c, w in zip(columns, widths, strict=True))]))
+    for name in names:
+        print('  '.join([name.ljust(5), *(
+            f'{found[name][c]:.4g}'.rjust(w)
+            for c, w in zip(columns, widths, strict=True))]))
+    if args.out:
+        args.out.write_text(json.dumps(found, indent=1))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
