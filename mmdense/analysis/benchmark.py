@@ -1,4 +1,4 @@
-"""How many times as long one call takes as another, on a noisy machine."""
+"""How long a call takes, alone or beside another, on a noisy machine."""
 import math
 import statistics
 import time
@@ -70,23 +70,58 @@ def compare(a: Callable[[], object],
         raise ValueError('compare wants repeats and warm_up of at least 1, '
                          f'got {repeats} and {warm_up}')
 
-    def sample(call, calls):
-        synchronize()
-        start = clock()
-        for _ in range(calls):
-            call()
-        synchronize()
-        return (clock() - start) / calls
+    def calls_of(call):
+        return _calls_per_sample(call, warm_up, synchronize, clock)
 
-    def calls_per_sample(call):
-        fastest = min(sample(call, 1) for _ in range(warm_up))
-        return max(1, math.ceil(SHORTEST_SAMPLE / max(fastest, 1e-7)))
-
-    pair = [(a, calls_per_sample(a), []), (b, calls_per_sample(b), [])]
+    pair = [(a, calls_of(a), []), (b, calls_of(b), [])]
     for repeat in range(repeats):
         for call, calls, samples in (pair if repeat % 2 else pair[::-1]):
-            samples.append(sample(call, calls))
+            samples.append(_sample(call, calls, synchronize, clock))
     return Ratio(tuple(pair[0][2]), tuple(pair[1][2]))
+
+
+def measure(call: Callable[[], object],
+            repeats: int = 15,
+            warm_up: int = 2,
+            synchronize: Callable[[], object] = lambda: None,
+            clock: Callable[[], float] = time.perf_counter
+            ) -> tuple[float, ...]:
+    """Time one call by itself.
+
+    Args:
+        call (Callable): The call in question.
+        repeats (int): Samples.
+        warm_up (int): Calls before the first sample, at least 1.
+        synchronize (Callable): Waits until the device has finished.
+        clock (Callable): Time in seconds.
+
+    Returns:
+        tuple[float, ...]: Seconds per call, in the order taken.
+
+    Raises:
+        ValueError: If ``repeats`` or ``warm_up`` is less than 1.
+    """
+    if repeats < 1 or warm_up < 1:
+        raise ValueError('measure wants repeats and warm_up of at least 1, '
+                         f'got {repeats} and {warm_up}')
+    calls = _calls_per_sample(call, warm_up, synchronize, clock)
+    return tuple(
+        _sample(call, calls, synchronize, clock) for _ in range(repeats))
+
+
+def _sample(call, calls, synchronize, clock):
+    synchronize()
+    start = clock()
+    for _ in range(calls):
+        call()
+    synchronize()
+    return (clock() - start) / calls
+
+
+def _calls_per_sample(call, warm_up, synchronize, clock):
+    fastest = min(
+        _sample(call, 1, synchronize, clock) for _ in range(warm_up))
+    return max(1, math.ceil(SHORTEST_SAMPLE / max(fastest, 1e-7)))
 
 
 def _status_bytes(field: str) -> int:

@@ -1,4 +1,4 @@
-"""How fast one config's network infers beside another's, in one run."""
+"""How fast a config's network infers, and what memory that takes."""
 import copy
 import os
 import subprocess
@@ -13,6 +13,9 @@ from mmengine.structures import BaseDataElement
 
 from mmdense.analysis import complexity
 from mmdense.analysis.benchmark import peak_extra_bytes
+
+# As written; the half precision of autocast; through torch.compile.
+MODES = ('eager', 'autocast', 'compile')
 
 
 def load(name: str | Path) -> Config:
@@ -33,7 +36,8 @@ def load(name: str | Path) -> Config:
 def inference(config: Config,
               shape: tuple[int, int],
               batch: int = 1,
-              device: str | torch.device = 'cpu') -> Callable[[], object]:
+              device: str | torch.device = 'cpu',
+              mode: str = 'eager') -> Callable[[], object]:
     """The forward pass of a config's network on one batch, ready to call.
 
     The images are noise and the weights those of the constructors: neither
@@ -45,6 +49,8 @@ def inference(config: Config,
         shape (tuple[int, int]): Height and width of the images in pixels.
         batch (int): Number of images.
         device (str | torch.device): Where to run.
+        mode (str): One of ``MODES``. Autocast is to bfloat16 on a CPU and to
+            float16 on a GPU, torch's own choices.
 
     Returns:
         Callable: Runs the network once and returns its output.
@@ -67,25 +73,32 @@ def inference(config: Config,
         for _ in range(batch)
     ]
 
+    network = torch.compile(model) if mode == 'compile' else model
+    autocast = torch.autocast(images.device.type, enabled=mode == 'autocast')
+
     @torch.inference_mode()
     def call():
-        return model(images, samples, mode='tensor')
+        with autocast:
+            return network(images, samples, mode='tensor')
 
     return call
 
 
 def inference_bytes(name: str, shape: tuple[int, int], batch: int,
-                    device: str, threads: int) -> int:
+                    device: str, threads: int, mode: str = 'eager') -> int:
     """Peak memory of one forward pass beyond weights and images, in bytes.
 
     On a CPU to be called once in a process of its own. A small image comes
     first: the code it pages in, the threads it starts are not the network's.
+    Nor is the compiler, which therefore works on the same images before.
     """
     torch.set_num_threads(threads)
     config = load(name)
     inference(config, (64, 64), 1, device)()
-    return peak_extra_bytes(
-        inference(config, shape, batch, device), torch.device(device))
+    call = inference(config, shape, batch, device, mode)
+    if mode == 'compile':
+        call()
+    return peak_extra_bytes(call, torch.device(device))
 
 
 def inference_bytes_in_fresh_process(*arguments) -> int:

@@ -5,7 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdense.analysis.benchmark import Ratio, compare, peak_extra_bytes
+from mmdense.analysis.benchmark import (
+    Ratio,
+    compare,
+    measure,
+    peak_extra_bytes,
+)
 from mmdense.analysis.operator_benchmark import (
     Layer,
     Row,
@@ -55,6 +60,16 @@ def test_warm_up_is_not_in_the_samples():
         machine.call('a', 9.0, 9.0, *[1.0] * 8), machine.call('b', 1.0),
         repeats=5, warm_up=2, clock=lambda: machine.now)
     assert ratio.a == (1.0, ) * 5
+
+
+def test_one_call_is_measured_by_itself_and_after_its_warm_up():
+    machine = Machine()
+    call = machine.call('a', 9.0, 1.0, 2.0, 3.0)
+    assert measure(
+        call, repeats=3, warm_up=1,
+        clock=lambda: machine.now) == pytest.approx((1, 2, 3))
+    with pytest.raises(ValueError, match='measure wants repeats .* got 0'):
+        measure(call, repeats=0)
 
 
 def test_slow_machine_for_a_while_moves_the_median_little():

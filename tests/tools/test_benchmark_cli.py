@@ -1,0 +1,128 @@
+"""tools/benchmark.py measures what it says, and refuses what it cannot."""
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdense.analysis import network_benchmark
+from mmdense.analysis.complexity import load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """
+default_scope = 'mmseg'
+norm_cfg = dict(type='BN')
+model = dict(
+    type='EncoderDecoder',
+    backbone=dict(
+        type='ResNet', depth=18, base_channels=4, num_stages=1,
+        strides=(1, ), dilations=(1, ), out_indices=(0, ),
+        norm_cfg=norm_cfg),
+    decode_head=dict(
+        type='FCNHead', in_channels=4, channels=4, in_index=0,
+        num_convs=0, concat_input=False, num_classes=3, norm_cfg=norm_cfg),
+    test_cfg=dict(mode='whole'))
+crop_size = (32, 48)
+"""
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location(
+        'benchmark_tool', ROOT / 'tools' / 'benchmark.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    pytest.importorskip('mmseg')
+    path = tmp_path_factory.mktemp('configs') / 'small.py'
+    path.write_text(SMALL)
+    return str(path)
+
+
+def rows(text):
+    return {
+        line.split()[0]: line.split()[1:]
+        for line in text.splitlines()
+        if line.split()[:1] and line.split()[0] in network_benchmark.MODES
+    }
+
+
+def test_latency_throughput_and_cost_stand_in_a_row(tool, config, capsys,
+                                                    monkeypatch):
+    # A quarter of a second a call, whatever the machine does.
+    monkeypatch.setattr(tool, 'measure', lambda *_, **__: (.25, .2, .3, .25))
+    assert tool.main([config, '--batch', '2', '--no-memory']) == 0
+    out = capsys.readouterr().out
+    assert '2 x 32x48 on cpu' in out
+    latency, low, _, high, throughput, memory, _ = rows(out)['eager']
+    assert (latency, throughput, memory) == ('250.0', '8.0', '-')
+    assert float(low) == 237.5 and float(high) == 262.5
+    network = network_benchmark.complexity.build_model(load_config(config))
+    parameters = sum(p.numel() for p in network.parameters())
+    assert f'{parameters / 1e6:.3f} M parameters' in out
+
+
+def test_a_larger_image_takes_longer(tool, config, capsys):
+    given = [config, '--repeats', '3', '--threads', '1', '--clock', 'cpu',
+             '--no-memory', '--shape']
+    times = []
+    for size in ('64', '512'):
+        assert tool.main([*given, size, size]) == 0
+        times.append(float(rows(capsys.readouterr().out)['eager'][0]))
+    assert times[1] > 5 * times[0]
+
+
+def test_each_mode_runs_its_own_way(config, monkeypatch):
+    """Half precision inside autocast; torch.compile is handed the network."""
+    compiled = []
+    monkeypatch.setattr(torch, 'compile',
+                        lambda model: compiled.append(model) or model)
+    outputs = {
+        mode: network_benchmark.inference(
+            load_config(config), (32, 48), mode=mode)()
+        for mode in network_benchmark.MODES
+    }
+    assert outputs['eager'].dtype == torch.float32
+    assert outputs['autocast'].dtype == torch.bfloat16
+    assert len(compiled) == 1
+    assert not torch.is_autocast_enabled('cpu')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mode', network_benchmark.MODES)
+def test_every_mode_runs_and_its_memory_is_measured(tool, config, capsys,
+                                                    mode):
+    argv = [config, '--shape', '128', '128', '--repeats', '2', '--mode', mode]
+    assert tool.main(argv) == 0
+    memory = float(rows(capsys.readouterr().out)[mode][5])
+    # At least the input of the last layer.
+    assert memory > 128 * 128 * 4 * 4 / 4 / 1e6
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--batch', '0'], '--batch wants at least 1, got 0'),
+    (['--shape', '0', '5'], '--shape wants two positive sizes'),
+    (['--mode', 'fast'], "invalid choice: 'fast'"),
+])
+def test_refuses_what_cannot_be_measured(tool, capsys, options, message):
+    with pytest.raises(SystemExit):
+        tool.main(['a.py', *options])
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_config_is_one_line_and_status_two(tool, capsys):
+    assert tool.main(['nothing.py']) == 2
+    captured = capsys.readouterr()
+    assert captured.err == 'error: nothing.py: no such config\n'
+    assert captured.out == ''
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU is there')
+def test_says_that_there_is_no_gpu(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.main(['a.py', '--device', 'cuda'])
+    assert 'sees no GPU here' in capsys.readouterr().err

@@ -1,0 +1,126 @@
+"""How fast a config's network infers, and what it costs.
+
+    python tools/benchmark.py CONFIG --shape 512 512
+    python tools/benchmark.py CONFIG --mode eager autocast compile --batch 8
+    python tools/benchmark.py mmseg::pspnet/CONFIG.py --device cuda
+
+The forward pass of the host's network alone: no loading of images, no
+decoding. Memory is the peak of one pass beyond weights and images, in a fresh
+process. Two networks are better compared by benchmark_networks.py, which
+times them in turn.
+"""
+import argparse
+import copy
+import os
+import statistics
+import sys
+import time
+import warnings
+
+import torch
+
+from mmdense.analysis import complexity, network_benchmark
+from mmdense.analysis.benchmark import measure
+
+CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help="of any host, or a host's own")
+    parser.add_argument(
+        '--shape', type=int, nargs=2, metavar=('H', 'W'),
+        help='image size (default: what the config trains at)')
+    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument(
+        '--mode', nargs='+', choices=network_benchmark.MODES,
+        default=['eager'],
+        help='one row each; autocast is bfloat16 on a CPU, float16 on a GPU '
+        '(default: eager)')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument(
+        '--threads', type=int, default=2,
+        help='threads of a CPU (default: 2)')
+    parser.add_argument(
+        '--repeats', type=int, default=15, help='samples (default: 15)')
+    parser.add_argument(
+        '--clock', choices=list(CLOCKS), default='wall',
+        help='wall time, or CPU time of this process, for one thread on a '
+        'busy machine (default: wall)')
+    parser.add_argument(
+        '--no-memory', action='store_true', help='measure time alone')
+    args = parser.parse_args(argv)
+    for name in ('batch', 'repeats', 'threads'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} wants at least 1, got '
+                         f'{getattr(args, name)}')
+    if args.shape and min(args.shape) < 1:
+        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: PyTorch sees no GPU here')
+    if args.device == 'cuda' and args.clock == 'cpu':
+        parser.error('--clock cpu does not see what a GPU does')
+    return args
+
+
+def row(args: argparse.Namespace, config, shape: tuple[int, int],
+        mode: str) -> str:
+    """One line of the table."""
+    synchronize = (
+        torch.cuda.synchronize if args.device == 'cuda' else lambda: None)
+    call = network_benchmark.inference(config, shape, args.batch, args.device,
+                                       mode)
+    start = time.perf_counter()
+    call()
+    synchronize()
+    first = time.perf_counter() - start
+    samples = measure(
+        call,
+        args.repeats,
+        synchronize=synchronize,
+        clock=CLOCKS[args.clock])
+    median = statistics.median(samples)
+    low, high = (median, median)
+    if len(samples) > 1:
+        low, _, high = statistics.quantiles(samples, method='inclusive')
+    memory = '-'
+    if not args.no_memory:
+        peak = network_benchmark.inference_bytes_in_fresh_process(
+            args.config, shape, args.batch, args.device, args.threads, mode)
+        memory = f'{peak / 1e6:.1f}'
+    return (f'{mode:9} {median * 1e3:10.1f} {low * 1e3:9.1f} to '
+            f'{high * 1e3:<9.1f} {args.batch / median:10.1f} {memory:>9} '
+            f'{first:12.1f}')
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    torch.set_num_threads(args.threads)
+    # The hosts' remarks on optional packages do not concern a benchmark.
+    warnings.simplefilter('ignore')
+    try:
+        config = network_benchmark.load(args.config)
+        shape = tuple(args.shape or complexity.input_shape(config))
+        model = complexity.build_model(copy.deepcopy(config))
+        total = complexity.count_model(
+            model, shape, complexity.input_channels(model))[0].total
+        load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0
+        print(f'{args.batch} x {shape[0]}x{shape[1]} on {args.device}, '
+              f'{args.threads} threads, {args.clock} time, load {load:.1f}, '
+              f'torch {torch.__version__}')
+        print(f'{total.params / 1e6:.3f} M parameters, '
+              f'{total.macs / 1e9:.3f} x 10^9 multiply-adds an image\n')
+        print(f'{"mode":9} {"latency ms":>10} {"quartiles ms":>22} '
+              f'{"images/s":>10} {"peak MB":>9} {"first call s":>12}')
+        for mode in args.mode:
+            print(row(args, config, shape, mode), flush=True)
+    except (ValueError, RuntimeError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
