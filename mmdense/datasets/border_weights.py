@@ -84,7 +84,7 @@ def border_distances(cells: np.ndarray,
 
     The border of a cell are its pixels beside (4 neighbours) a pixel that is
     not its own; the edge of the map is no border. Distances are Euclidean,
-    between pixel centres, exact to float32.
+    between pixel centres, and exact.
 
     Args:
         cells (np.ndarray): 0 outside cells, else the number of the cell,
@@ -113,7 +113,10 @@ def border_distances(cells: np.ndarray,
             continue
         distance = cv2.distanceTransform(1 - border, cv2.DIST_L2,
                                          cv2.DIST_MASK_PRECISE)
-        distance = np.where(distance <= reach, distance, np.inf)
+        # Squares are whole numbers: so float32's last digits, which depend on
+        # how memory is aligned, do not reach the weights.
+        distance = np.sqrt(np.rint(distance.astype(np.float64)**2))
+        distance[distance > reach] = np.inf
         first, other = near[window], second[window]
         np.minimum(other, np.maximum(first, distance), out=other)
         np.minimum(first, distance, out=first)

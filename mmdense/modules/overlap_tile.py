@@ -33,11 +33,14 @@ def tile_starts(size: int, output: int, alignment: int) -> list[int]:
 
     Args:
         size (int): Pixels to cover.
-        output (int): Pixels a tile gives, at least ``alignment``.
+        output (int): Pixels a tile gives, at least ``alignment`` if one tile
+            does not do.
         alignment (int): Total stride of the network.
     """
+    if output >= size:
+        return [0]
     step = output // alignment * alignment
-    return list(range(0, max(1, size - (output - step)), step))
+    return list(range(0, size - (output - step), step))
 
 
 def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
@@ -46,7 +49,8 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
     """Run a network of valid convolutions over an image of any size.
 
     Every output pixel is what one run over the whole mirrored image would
-    give, whatever the size of the tiles.
+    give, whatever the size of the tiles. A tile larger than the image is made
+    smaller.
 
     Args:
         network (Callable): Takes (N, C, *tile) and gives (N, K, h, w), the
@@ -61,19 +65,24 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
         Tensor: (N, K, H, W).
 
     Raises:
-        ValueError: If the output of a tile is smaller than ``alignment`` in
-            a tiled direction, or the network's output has another size.
+        ValueError: If a tile gives less than ``alignment`` pixels, or the
+            network's output has another size.
     """
     sizes = image.shape[2:]
-    outputs = [side - 2 * context for side in tile]
-    for side, output, size in zip(tile, outputs, sizes, strict=True):
-        if output < min(alignment, size):
+    for side in tile:
+        if side < 2 * context + alignment:
             raise ValueError(
                 f'tile wants sides of at least {2 * context + alignment} for '
                 f'a context of {context} and a stride of {alignment}, got '
                 f'{side}')
+    # What reaches beyond a small image is cut off by whole strides.
+    tile = [
+        side - max(0, side - 2 * context - size) // alignment * alignment
+        for side, size in zip(tile, sizes, strict=True)
+    ]
+    outputs = [side - 2 * context for side in tile]
     starts = [
-        tile_starts(size, output, alignment) if output < size else [0]
+        tile_starts(size, output, alignment)
         for size, output in zip(sizes, outputs, strict=True)
     ]
     result = None

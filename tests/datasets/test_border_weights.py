@@ -41,8 +41,8 @@ def test_distances_are_those_of_every_pixel_to_every_border(seed, size):
     assert cells.max() >= 3
     near, second = border_distances(cells, 200)
     expected = naive_distances(cells)
-    np.testing.assert_allclose(near, expected[0], atol=1e-4)
-    np.testing.assert_allclose(second, expected[1], atol=1e-4)
+    np.testing.assert_allclose(near, expected[0], rtol=1e-12)
+    np.testing.assert_allclose(second, expected[1], rtol=1e-12)
 
 
 def test_cells_that_touch_have_borders_too():

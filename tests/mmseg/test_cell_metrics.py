@@ -1,0 +1,92 @@
+"""Metrics get what mmseg's segmentors hand over."""
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import METRICS
+
+pytest.importorskip('mmseg')
+
+from mmdense.analysis.membrane_errors import (  # noqa: E402
+    pixel_error,
+    rand_error,
+    warping_error,
+)
+
+
+def evaluate(metric, *samples):
+    metric = METRICS.build(metric)
+    for probability, truth in samples:
+        p = torch.as_tensor(probability, dtype=torch.float32)
+        logits = torch.stack([1 - p, p]).log()
+        metric.process({}, [
+            dict(
+                seg_logits=dict(data=logits),
+                pred_sem_seg=dict(data=(p > 0.5)[None].long()),
+                gt_sem_seg=dict(data=torch.as_tensor(truth)[None].long()))
+        ])
+    return metric.evaluate(len(samples))
+
+
+def pictures(seed):
+    rng = np.random.default_rng(seed)
+    truth = np.ones((20, 24), int)
+    truth[9:11], truth[:, 11:13] = 0, 0
+    probability = np.where(truth, 0.75, 0.35) + rng.normal(0, 0.15, (20, 24))
+    return probability.clip(0.01, 0.99), truth
+
+
+def test_each_error_is_the_best_mean_over_the_thresholds():
+    samples = [pictures(0), pictures(1)]
+    found = evaluate(dict(type='mmdense.MembraneMetric'), *samples)
+    for name, error in (('pixel_error', pixel_error),
+                        ('rand_error', rand_error),
+                        ('warping_error', warping_error)):
+        means = [
+            np.mean([error(p > k / 10, t == 1) for p, t in samples])
+            for k in range(10)
+        ]
+        assert found[name] == pytest.approx(min(means))
+        assert found[f'{name}_threshold'] == pytest.approx(
+            np.argmin(means) / 10)
+    assert 0 < found['pixel_error'] < 0.3
+
+
+def test_a_perfect_map_has_no_error_and_the_classes_may_be_swapped():
+    _, truth = pictures(0)
+    right = evaluate(
+        dict(type='mmdense.MembraneMetric'), (0.02 + 0.96 * truth, truth))
+    assert [right[f'{k}_error'] for k in ('pixel', 'rand', 'warping')] == [0
+                                                                          ] * 3
+    swapped = evaluate(
+        dict(type='mmdense.MembraneMetric', cell=0),
+        (1 - (0.02 + 0.96 * truth), 1 - truth))
+    assert swapped['pixel_error'] == 0 == swapped['rand_error']
+
+
+def test_one_channel_is_the_probability_of_class_1():
+    probability, truth = pictures(0)
+    sample = dict(
+        seg_logits=dict(data=torch.tensor(probability)[None]),
+        gt_sem_seg=dict(data=torch.tensor(truth)[None]))
+    metric = METRICS.build(dict(type='mmdense.MembraneMetric'))
+    metric.process({}, [sample])
+    expected = evaluate(
+        dict(type='mmdense.MembraneMetric'), (probability, truth))
+    assert metric.evaluate(1) == pytest.approx(expected)
+
+
+def test_seg_is_the_mean_over_the_cells_of_all_images():
+    truth = np.array([[1, 1, 1, 1, 0, 1, 1, 1]])
+    found = np.array([[1, 1, 1, 0, 0, 1, 0, 0]])
+    one_more = np.array([[0, 1, 1, 0, 0, 0, 0, 0]])
+    result = evaluate(
+        dict(type='mmdense.CellOverlapMetric'), (0.02 + 0.9 * found, truth),
+        (0.02 + 0.9 * one_more, one_more))
+    assert result == dict(SEG=pytest.approx((0.75 + 0 + 1) / 3))
+
+
+def test_seg_without_cells_is_no_number():
+    nothing = np.zeros((3, 4), int)
+    result = evaluate(
+        dict(type='mmdense.CellOverlapMetric'), (nothing + 0.1, nothing))
+    assert np.isnan(result['SEG'])
