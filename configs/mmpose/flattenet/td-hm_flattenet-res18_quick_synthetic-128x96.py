@@ -3,7 +3,10 @@
 `python tools/make_data.py pose data/synthetic/pose --train 2000 --val 300
 --size 192 144 --difficulty easy` writes the data.
 """
-_base_ = 'td-hm_flattenet-res50_8xb64-210e_coco-256x192.py'
+_base_ = [
+    'td-hm_flattenet-res50_8xb64-210e_coco-256x192.py',
+    '../_base_/synthetic_people.py'
+]
 
 train_cfg = dict(max_epochs=10, val_interval=5)
 param_scheduler = [
@@ -20,59 +23,18 @@ default_hooks = dict(
         interval=1, max_keep_ckpts=2, save_best=None, rule=None))
 randomness = dict(seed=0)
 
-codec = dict(
-    type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2)
-
 model = dict(
     backbone=dict(
         depth=18, stem_channels=32, base_channels=32, init_cfg=None),
     neck=dict(
         in_channels=256,
         layers=[dict(groups_first=16, groups_second=16, multiplier=4)]),
-    head=dict(in_channels=16, decoder=codec))
+    head=dict(in_channels=16, decoder=_base_.people_codec))
 
-data_root = 'data/synthetic/pose/'
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='RandomFlip', direction='horizontal'),
-    dict(
-        type='RandomBBoxTransform',
-        shift_prob=0,
-        rotate_factor=15,
-        scale_factor=(0.75, 1.25)),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs')
-]
-val_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='PackPoseInputs')
-]
+codec = _base_.people_codec
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    dataset=dict(
-        data_root=data_root,
-        ann_file='annotations/person_keypoints_train.json',
-        data_prefix=dict(img='images/'),
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    num_workers=1,
-    dataset=dict(
-        data_root=data_root,
-        ann_file='annotations/person_keypoints_val.json',
-        bbox_file=None,
-        data_prefix=dict(img='images/'),
-        pipeline=val_pipeline))
+    batch_size=16, num_workers=1, dataset=_base_.people_train)
+val_dataloader = dict(num_workers=1, dataset=_base_.people_val)
 test_dataloader = val_dataloader
-
-# Predicting the same average person everywhere is right for most joints at
-# 0.2 of the box: 0.1 tells more.
-val_evaluator = [
-    dict(type='PCKAccuracy', thr=0.2, norm_item='bbox'),
-    dict(type='PCKAccuracy', thr=0.1, norm_item='bbox', prefix='0.1')
-]
+val_evaluator = _base_.people_metrics
 test_evaluator = val_evaluator

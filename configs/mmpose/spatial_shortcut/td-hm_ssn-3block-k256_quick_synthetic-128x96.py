@@ -5,7 +5,10 @@
 hundred iterations to find their places, not 400,000: they start wider and
 learn faster.
 """
-_base_ = 'td-hm_ssn-3block-k256_1xb16-400k_coco-256x192.py'
+_base_ = [
+    'td-hm_ssn-3block-k256_1xb16-400k_coco-256x192.py',
+    '../_base_/synthetic_people.py'
+]
 
 train_cfg = dict(max_iters=400, val_interval=400)
 optim_wrapper = dict(
@@ -42,13 +45,10 @@ custom_hooks = [
 ]
 randomness = dict(seed=0)
 
-codec = dict(
-    type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2)
-
 model = dict(
-    backbone=dict(shift=dict(offset_std=3.0)), head=dict(decoder=codec))
+    backbone=dict(shift=dict(offset_std=3.0)), head=dict(decoder=_base_.people_codec))
 
-data_root = 'data/synthetic/pose/'
+codec = _base_.people_codec
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
@@ -61,37 +61,18 @@ train_pipeline = [
         scale_prob=1.0,
         rotate_factor=30,
         rotate_prob=1.0),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs')
-]
-val_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='TopdownAffine', input_size=_base_.people_codec.input_size),
+    dict(type='GenerateTarget', encoder=_base_.people_codec),
     dict(type='PackPoseInputs')
 ]
 train_dataloader = dict(
     num_workers=1,
     dataset=dict(
-        data_root=data_root,
+        data_root=_base_.people_root,
         ann_file='annotations/person_keypoints_train.json',
         data_prefix=dict(img='images/'),
         pipeline=train_pipeline))
-val_dataloader = dict(
-    num_workers=1,
-    dataset=dict(
-        data_root=data_root,
-        ann_file='annotations/person_keypoints_val.json',
-        bbox_file=None,
-        data_prefix=dict(img='images/'),
-        pipeline=val_pipeline))
+val_dataloader = dict(num_workers=1, dataset=_base_.people_val)
 test_dataloader = val_dataloader
-
-# Predicting the same average person everywhere is right for most joints at
-# 0.2 of the box: 0.1 tells more.
-val_evaluator = [
-    dict(type='PCKAccuracy', thr=0.2, norm_item='bbox'),
-    dict(type='PCKAccuracy', thr=0.1, norm_item='bbox', prefix='0.1')
-]
+val_evaluator = _base_.people_metrics
 test_evaluator = val_evaluator
