@@ -1,0 +1,3 @@
+"""Mask R-CNN on HRNetV2p-W40, COCO: the host's own system."""
+_base_ = 'mmdet::hrnet/mask-rcnn_hrnetv2p-w40_1x_coco.py'
+default_hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'))
