@@ -18,8 +18,8 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from torch import Tensor, nn
 
 __all__ = [
-    'allow_mmengine_checkpoints', 'check_whole', 'load_weights', 'misfit',
-    'read_checkpoint', 'weights_of'
+    'allow_mmengine_checkpoints', 'check_whole', 'is_whole', 'load_weights',
+    'misfit', 'read_checkpoint', 'weights_of'
 ]
 
 
@@ -62,16 +62,23 @@ def allow_mmengine_checkpoints() -> None:
     ])
 
 
+def is_whole(path: str | Path) -> bool:
+    """Whether a checkpoint file is there, to its end."""
+    if not Path(path).is_file():
+        return False
+    with open(path, 'rb') as file:
+        start = file.read(2)
+    # A zip archive's table of contents is its end: what lacks it was cut.
+    return bool(start) and (start != b'PK' or zipfile.is_zipfile(path))
+
+
 def check_whole(path: str | Path) -> None:
     """Look at a checkpoint file before it is opened.
 
     Raises:
         ValueError: If its end is missing.
     """
-    with open(path, 'rb') as file:
-        start = file.read(2)
-    # A zip archive's table of contents is its end: what lacks it was cut.
-    if not start or start == b'PK' and not zipfile.is_zipfile(path):
+    if not is_whole(path):
         raise ValueError(
             f'checkpoint {path} is not whole ({Path(path).stat().st_size} '
             'bytes, the end is missing)')

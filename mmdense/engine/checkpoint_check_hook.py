@@ -1,11 +1,17 @@
-"""Refuses checkpoints that mmengine would load without a word."""
+"""Has checkpoints written whole, and refuses those that do not fit."""
 from pathlib import Path
 
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
-from mmdense.engine.checkpoint import check_whole, misfit, weights_of
+from mmdense.engine.checkpoint import (
+    check_whole,
+    is_whole,
+    misfit,
+    weights_of,
+)
+from mmdense.engine.whole_files import WholeFileBackend
 from mmdense.registry import HOOKS
 
 
@@ -20,6 +26,11 @@ class CheckpointCheckHook(Hook):
     another shape, and when ``load_from`` starts a training if nothing fits
     at all (a new head is what one fine-tunes). A truncated file is named.
 
+    It also has mmengine's ``CheckpointHook`` write so that a run killed at
+    any moment leaves a whole checkpoint (:class:`WholeFileBackend`), and
+    ``--resume`` takes the newest whole one where the file that
+    ``last_checkpoint`` names is not.
+
     Raises:
         ValueError: Names the file, what was wanted and what came.
     """
@@ -33,15 +44,40 @@ class CheckpointCheckHook(Hook):
         Args:
             runner (Runner): About to load or resume.
         """
+        hooks = [h for h in runner.hooks if isinstance(h, CheckpointHook)]
+        for hook in hooks:
+            if not (hook.backend_args or hook.file_client_args
+                    or '://' in str(hook.out_dir)):
+                hook.backend_args = dict(backend=WholeFileBackend.name)
         path = self._path(runner)
-        if path is None or '://' in path or not Path(path).is_file():
+        if path is not None and '://' in path:
             return
-        try:
-            check_whole(path)
-        except ValueError as error:
-            raise ValueError(
-                f'{error}; resume from an earlier one with --cfg-options '
-                'load_from=PATH, or copy it again') from None
+        if runner._resume and runner._load_from is None:
+            path = path or ''
+            if is_whole(path):
+                return
+            folder = Path(path).parent
+            if not path or not folder.is_dir():
+                folder = Path(runner.work_dir)
+            others = [
+                file for hook in hooks
+                for file in folder.glob(hook.filename_tmpl.format('*'))
+                if is_whole(file)
+            ]
+            if others:
+                newest = max(others, key=lambda file: file.stat().st_mtime_ns)
+                runner.logger.warning(
+                    f'last_checkpoint names {path or "nothing"}, which is '
+                    f'not whole; resuming from {newest}')
+                runner._load_from = str(newest)
+                return
+        if path and Path(path).is_file():
+            try:
+                check_whole(path)
+            except ValueError as error:
+                raise ValueError(
+                    f'{error}; resume from an earlier one with --cfg-options '
+                    'load_from=PATH, or copy it again') from None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare a checkpoint with the network it is for.
