@@ -74,6 +74,12 @@ def test_weights_are_the_formula(sigma, w0):
     np.testing.assert_allclose(weights, expected, atol=2e-6)
 
 
+def test_cells_that_meet_at_a_corner_are_two():
+    label = np.kron(np.eye(2, dtype=np.uint8), np.ones((6, 6), np.uint8))
+    assert border_weights(label)[5, 5] == pytest.approx(
+        1 + 10 * math.exp(-2 / 50))
+
+
 def test_class_weights_of_a_map_have_the_mean_one():
     label = np.zeros((6, 8), np.uint8)
     label[:2, :3] = 1  # one cell: no gap
