@@ -5,3 +5,4 @@ import mmdense.mmpose.mpii_pckh  # noqa: F401
 import mmdense.mmpose.multi_predictor_head  # noqa: F401
 import mmdense.mmpose.of_predictor  # noqa: F401
 import mmdense.mmpose.shift_resnet  # noqa: F401
+import mmdense.mmpose.torso_pck  # noqa: F401

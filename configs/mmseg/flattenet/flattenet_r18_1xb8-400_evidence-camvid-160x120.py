@@ -1,0 +1,36 @@
+"""Evidence: FlatteNet on the same ResNet-18, undilated, at stride 32."""
+_base_ = '../_base_/evidence_camvid.py'
+model = dict(
+    backbone=dict(strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1)),
+    neck=dict(
+        type='mmdense.FlatteningNeck',
+        in_channels=128,
+        upscale=8,
+        layers=[
+            dict(
+                groups_first=8,
+                groups_second=16,
+                kernel_size=7,
+                multiplier=2),
+            dict(
+                groups_first=16,
+                groups_second=16,
+                kernel_size=7,
+                multiplier=16)
+        ]),
+    decode_head=dict(
+        _delete_=True,
+        type='FCNHead',
+        in_channels=64,
+        in_index=0,
+        channels=64,
+        num_convs=0,
+        kernel_size=1,
+        concat_input=False,
+        dropout_ratio=0,
+        num_classes=11,
+        ignore_index=_base_.void,
+        init_cfg=_base_.classifier_init,
+        align_corners=False,
+        loss_decode=dict(
+            type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)))

@@ -1,0 +1,297 @@
+"""Comparisons: their arithmetic, what is run again, what is compared."""
+import json
+import math
+import time
+
+import pytest
+from mmengine.config import Config
+from scipy import stats
+
+from mmdense.analysis import evidence
+from mmdense.analysis.evidence import Arm, Comparison, Metric
+
+METRIC = Metric(key='mIoU', name='mIoU', better='higher')
+# As mmengine 0.10.7 writes it: a line of training, one of the evaluation.
+TRAINING = ('{"lr": 0.002, "data_time": 0.03, "loss": 0.5, "time": 1.02, '
+            '"iter": 4, "memory": 0, "step": 4}')
+EVALUATION = ('{"aAcc": 96.75, "mIoU": 79.73999786376953, "mAcc": 86.0, '
+              '"data_time": 0.006, "time": 0.02, "step": 4}')
+
+
+def test_interval_of_differences_is_scipys_paired_test():
+    arm = {0: 51.2, 1: 49.9, 2: 53.1, 5: 50.0}
+    base = {0: 48.0, 1: 48.9, 2: 49.5, 7: 10.0}
+    got = evidence.difference(arm, base, 'higher')
+    test = stats.ttest_rel([51.2, 49.9, 53.1], [48.0, 48.9, 49.5])
+    interval = test.confidence_interval(0.95)
+    assert got.pairs == 3
+    assert got.mean == pytest.approx(2.6)
+    assert (got.low, got.high) == pytest.approx(tuple(interval))
+    # 4.303 is the table's t of two degrees of freedom.
+    half = 4.303 * math.sqrt(((0.6)**2 + (1.6)**2 + 1.0**2) / 2 / 3)
+    assert got.high - got.mean == pytest.approx(half, rel=1e-3)
+
+
+@pytest.mark.parametrize('gains, better, verdict', [
+    ([2., 2.1, 1.9], 'higher', 'better'),
+    ([2., 2.1, 1.9], 'lower', 'worse'),
+    ([-2., -2.1, -1.9], 'higher', 'worse'),
+    ([-2., -2.1, -1.9], 'lower', 'better'),
+    ([2., -1., 1.], 'higher', 'no difference shown'),
+    ([0., 0., 0.], 'higher', 'no difference shown'),
+    ([30.], 'higher', 'no difference shown'),
+    ([], 'higher', '-'),
+])
+def test_verdict_follows_interval_and_direction(gains, better, verdict):
+    arm = {seed: 10 + gain for seed, gain in enumerate(gains)}
+    base = dict.fromkeys(range(5), 10.)
+    assert evidence.difference(arm, base, better).verdict == verdict
+
+
+def test_a_direction_is_higher_or_lower():
+    with pytest.raises(ValueError, match="'higher' or 'lower', got 'up'"):
+        evidence.difference({}, {}, 'up')
+
+
+def write_scalars(folder, lines, stamp='20260101_000000'):
+    path = folder / stamp / 'vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('\n'.join(lines))
+
+
+def test_the_last_evaluation_is_read(tmp_path):
+    write_scalars(tmp_path, [EVALUATION], '20260101_000000')
+    write_scalars(tmp_path, [
+        TRAINING,
+        EVALUATION.replace('79.7', '11.1').replace('"step": 4', '"step": 2'),
+        TRAINING, EVALUATION.replace('79.7', '66.6'), '{"loss": 0.'
+    ], '20260102_000000')
+    got = evidence.read_metrics(tmp_path, [METRIC], 4)
+    assert got == dict(mIoU=66.63999786376953)
+
+
+@pytest.mark.parametrize('lines, message', [
+    ([TRAINING], 'wants an evaluation at step 4, got none'),
+    ([EVALUATION.replace('"step": 4', '"step": 2'), TRAINING],
+     'wants an evaluation at step 4, got step 2'),
+    ([EVALUATION.replace('aAcc', 'acc')], r"no \['aAcc'\] among"),
+])
+def test_half_a_result_is_none(tmp_path, lines, message):
+    write_scalars(tmp_path, lines)
+    metrics = [METRIC, Metric('aAcc', 'accuracy', 'higher')]
+    with pytest.raises(evidence.RunError, match=message):
+        evidence.read_metrics(tmp_path, metrics, 4)
+
+
+def test_no_result_file_is_named(tmp_path):
+    with pytest.raises(evidence.RunError, match=f'{tmp_path}: no <timest'):
+        evidence.read_metrics(tmp_path, [METRIC], 4)
+
+
+@pytest.mark.parametrize('name, there, resumable', [
+    ('iter_2.pth', True, True),
+    ('epoch_3.pth', True, True),
+    ('iter_4.pth', True, False),
+    ('iter_2.pth', False, False),
+    (None, False, False),
+])
+def test_only_a_checkpoint_short_of_the_end_is_resumed(
+        tmp_path, name, there, resumable):
+    if name:
+        (tmp_path / 'last_checkpoint').write_text(f'/elsewhere/{name}')
+    if there:
+        (tmp_path / name).touch()
+    assert evidence.resumable(tmp_path, 4) is resumable
+
+
+class FakeTrainer:
+    """Trains nothing; does for each call what ``script`` says next."""
+
+    def __init__(self, *script):
+        self.script = list(script)
+        self.calls = []
+
+    def __call__(self, host, arm, seed, folder, resume):
+        self.calls.append((arm.name, seed, resume))
+        do = self.script.pop(0) if self.script else 'finish'
+        with open(folder / 'train.log', 'a') as log:
+            log.write(f'{do} of {arm.name}\n')
+        if do == 'stop':
+            (folder / 'last_checkpoint').write_text('iter_2.pth')
+            (folder / 'iter_2.pth').touch()
+            return -9
+        if do == 'crash':
+            return 1
+        if do == 'finish':
+            write_scalars(folder, [TRAINING, EVALUATION],
+                          f'{len(self.calls)}_{time.time_ns()}')
+        return 0
+
+
+@pytest.fixture
+def comparison(tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path / f'{name}.py').write_text(
+            f'model = dict(name={name!r})\n'
+            'train_cfg = dict(max_iters=4)\n'
+            'train_dataloader = dict(dataset=dict('
+            f'dataset=dict(data_root={str(tmp_path / "data")!r})))\n')
+    (tmp_path / 'data').mkdir()
+    return Comparison('c', 'mmseg', 'data', 'claim', 'base', (
+        Arm('base', tmp_path / 'a.py'),
+        Arm('new', tmp_path / 'b.py')), (METRIC, ))
+
+
+def go(comparison, tmp_path, trainer, seeds=(0, 1)):
+    said = []
+    failed = evidence.run(comparison, seeds, tmp_path / 'w', trainer,
+                          said.append)
+    return failed, said
+
+
+def test_every_arm_has_a_seed_before_the_next_seed(comparison, tmp_path):
+    trainer = FakeTrainer()
+    assert go(comparison, tmp_path, trainer)[0] == []
+    assert trainer.calls == [('base', 0, False), ('new', 0, False),
+                             ('base', 1, False), ('new', 1, False)]
+
+
+def test_what_is_done_is_not_done_again(comparison, tmp_path):
+    go(comparison, tmp_path, FakeTrainer())
+    trainer = FakeTrainer()
+    _, said = go(comparison, tmp_path, trainer, (0, 1, 2))
+    assert trainer.calls == [('base', 2, False), ('new', 2, False)]
+    assert said[0] == 'c, base, seed 0: done before'
+
+
+def test_a_failed_run_shows_its_log_and_the_others_go_on(
+        comparison, tmp_path):
+    failed, said = go(comparison, tmp_path, FakeTrainer('finish', 'crash'))
+    assert failed == ['c, new, seed 0']
+    assert 'status 1' in said[1] and 'crash of new' in said[1]
+    assert said[2:] == ['c, base, seed 1: trained', 'c, new, seed 1: trained']
+
+
+def test_a_stopped_run_is_resumed_and_said_to_be(comparison, tmp_path):
+    failed, _ = go(comparison, tmp_path, FakeTrainer('stop'), [0])
+    assert failed == ['c, base, seed 0']
+    trainer = FakeTrainer()
+    _, said = go(comparison, tmp_path, trainer, [0])
+    assert trainer.calls == [('base', 0, True)]
+    assert said[0] == 'c, base, seed 0: resumed'
+    report = evidence.collect(comparison, [0], tmp_path / 'w', lambda _: None)
+    assert report['arms']['base']['resumed'] == [0]
+    assert '1 (1 resumed)' in evidence.table(report)
+
+
+def test_a_status_of_zero_without_a_result_is_no_result(comparison, tmp_path):
+    failed, _ = go(comparison, tmp_path, FakeTrainer('nothing'), [0])
+    assert failed == ['c, base, seed 0']
+    report = evidence.collect(comparison, [0], tmp_path / 'w', lambda _: None)
+    assert report['arms']['base']['metrics']['mIoU']['values'] == {}
+
+
+def test_a_changed_recipe_does_not_meet_the_runs_of_the_old_one(
+        comparison, tmp_path):
+    go(comparison, tmp_path, FakeTrainer(), [0])
+    with open(tmp_path / 'a.py', 'a') as file:
+        file.write('train_cfg.update(val_interval=2)\n')
+    trainer = FakeTrainer()
+    go(comparison, tmp_path, trainer, [0])
+    assert trainer.calls == [('base', 0, False)]
+
+
+def test_options_are_part_of_the_recipe(tmp_path, comparison):
+    plain = comparison.arms[0]
+    arm = Arm('d', plain.config, ('train_cfg.max_iters=8', 'model.w=[1,2]'))
+    assert arm.read().train_cfg.max_iters == 8
+    assert arm.read().model.w == [1, 2]
+    assert evidence.run_folder(tmp_path, arm, arm.read(), 0) != (
+        evidence.run_folder(tmp_path, plain, plain.read(), 0))
+
+
+def test_missing_data_is_named_before_anything_runs(comparison, tmp_path):
+    (tmp_path / 'data').rmdir()
+    trainer = FakeTrainer()
+    failed, said = go(comparison, tmp_path, trainer, [0])
+    assert len(failed) == 2 and trainer.calls == []
+    assert f'reads {tmp_path / "data"}' in said[0]
+
+
+def test_an_unknown_comparison_names_those_there_are(comparison):
+    with pytest.raises(ValueError, match="no comparison 'x'; there are c, d"):
+        evidence.pick(dict(c=comparison, d=comparison), 'x')
+
+
+def report_of(comparison, tmp_path):
+    class Better(FakeTrainer):
+
+        def __call__(self, host, arm, seed, folder, resume):
+            value = (50 if arm.name == 'base' else 52) + 0.1 * seed**2
+            write_scalars(folder, [
+                json.dumps(dict(mIoU=value + 0.01 * seed, step=4))
+            ])
+            return 0
+
+    seeds = [0, 1, 2]
+    go(comparison, tmp_path, Better(), seeds)
+    return evidence.collect(
+        comparison, [*seeds, 3], tmp_path / 'w',
+        lambda _: dict(params=1_234_567, macs=2 * 10**9))
+
+
+def test_a_report_holds_what_the_runs_gave(comparison, tmp_path):
+    report = report_of(comparison, tmp_path)
+    new = report['arms']['new']['metrics']['mIoU']
+    assert new['values'] == pytest.approx({0: 52, 1: 52.11, 2: 52.42})
+    assert new['mean'] == pytest.approx(52.17667, abs=1e-4)
+    assert new['std'] == pytest.approx(0.21779, abs=1e-4)
+    assert new['difference']['mean'] == pytest.approx(2)
+    path = evidence.write(report, tmp_path / 'out')
+    row = next(r for r in path.read_text().splitlines() if '| new' in r)
+    assert row.startswith('| new | 1.235 | 2.0000 | 3 | 52.18 ± 0.22 | +2.00')
+    assert row.endswith('| better |')
+    assert json.loads(path.with_suffix('.json').read_text())['name'] == 'c'
+    assert path.with_suffix('.png').read_bytes()[:4] == b'\x89PNG'
+
+
+KNOWN = evidence.comparisons(evidence.DEFINITIONS.parents[2] / 'configs')
+PAIRS = [(c, arm) for c in KNOWN.values() for arm in c.arms
+         if arm.name != c.baseline]
+# What the arms of a comparison have in common, whole.
+SHARED = ('train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg',
+          'optim_wrapper', 'param_scheduler', 'randomness')
+
+
+@pytest.fixture(scope='module')
+def read():
+    """Reads an arm's config once, for all that share it."""
+    kept = {}
+
+    def of(arm) -> Config:
+        if arm not in kept:
+            kept[arm] = arm.read()
+        return kept[arm]
+
+    return of
+
+
+@pytest.mark.parametrize('name', KNOWN)
+def test_a_comparison_has_a_baseline_and_a_claim(name):
+    comparison = KNOWN[name]
+    assert comparison.baseline in [arm.name for arm in comparison.arms]
+    assert 'Table' in comparison.claim
+    assert {m.better for m in comparison.metrics} <= {'higher', 'lower'}
+
+
+@pytest.mark.parametrize(
+    'comparison, arm', PAIRS, ids=[f'{c.name}-{a.name}' for c, a in PAIRS])
+def test_arms_share_data_schedule_and_metrics(comparison, arm, read):
+    pytest.importorskip(comparison.host)
+    base = next(
+        a for a in comparison.arms if a.name == comparison.baseline)
+    ours, theirs = read(arm), read(base)
+    assert ours.default_scope == theirs.default_scope == comparison.host
+    for key in SHARED:
+        assert ours.get(key) == theirs.get(key), key
+    assert ours.model != theirs.model

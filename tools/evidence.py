@@ -1,0 +1,73 @@
+"""A method against its baseline on small real data, seed by seed.
+
+    python tools/evidence.py --list
+    python tools/evidence.py NAME                   trains what is not finished
+    python tools/evidence.py NAME --seeds 0 1       of these seeds
+    python tools/evidence.py NAME --report          tables of what is there
+
+Run it where `data/` lies. Stopped, it goes on where it was: finished runs are
+kept, others resumed. `<work-dir>/NAME.md`, `.json` and `.png` say how far the
+arms lie apart, and whether the seeds show it.
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from mmdense.analysis import evidence
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Train and compare the arms of a comparison.')
+    parser.add_argument('name', nargs='?', help='a comparison (see --list)')
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED')
+    parser.add_argument(
+        '--report', action='store_true', help='read only, train nothing')
+    parser.add_argument(
+        '--list', action='store_true', help='the comparisons there are')
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/evidence'))
+    args = parser.parse_args(argv)
+    if (args.name is None) != args.list:
+        parser.error('wants a NAME, or --list')
+    return args
+
+
+def print_list(known: dict[str, evidence.Comparison]) -> None:
+    for name, comparison in known.items():
+        others = [a.name for a in comparison.arms
+                  if a.name != comparison.baseline]
+        print(f'{name} ({comparison.host}): {comparison.baseline} against '
+              f'{", ".join(others)}\n    {comparison.data}')
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    # The hosts' remarks on optional packages do not concern a comparison.
+    warnings.simplefilter('ignore')
+    known = evidence.comparisons(CONFIGS)
+    if args.list:
+        print_list(known)
+        return 0
+    try:
+        comparison = evidence.pick(known, args.name)
+        failed = [] if args.report else evidence.run(
+            comparison, args.seeds, args.work_dir)
+        report = evidence.collect(comparison, args.seeds, args.work_dir)
+    except ValueError as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    path = evidence.write(report, args.work_dir)
+    print(path.read_text())
+    print(f'{path}, and .json and .png beside it')
+    if failed:
+        print(f'failed: {"; ".join(failed)}', file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
