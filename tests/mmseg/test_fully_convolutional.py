@@ -110,8 +110,8 @@ def test_a_config_names_its_classes_and_the_recipe_it_starts_from(path):
     dataset = cfg.train_dataloader.dataset
     if 'datasets' in dataset:
         dataset = dataset.datasets[0]
-    kind = DATASETS.get(dataset.type)
-    classes = len(kind.METAINFO['classes'])
+    metainfo = dataset.get('metainfo') or DATASETS.get(dataset.type).METAINFO
+    classes = len(metainfo['classes'])
     assert cfg.model.decode_head.num_classes == classes
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         assert loader.dataset.type == dataset.type
@@ -198,6 +198,7 @@ def sample(seed=0, size=(40, 56), classes=3):
 
 def runner(name, work_dir, start, lr):
     """Two iterations of the config's network on random images."""
+    cfg = parsed(name)
     loader = torch.utils.data.DataLoader(
         [sample(k) for k in range(4)],
         batch_size=2,
@@ -209,7 +210,10 @@ def runner(name, work_dir, start, lr):
         work_dir=str(work_dir),
         train_dataloader=loader,
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=2),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9)),
+        optim_wrapper=dict(
+            cfg.optim_wrapper, optimizer=dict(cfg.optim_wrapper.optimizer,
+                                              lr=lr)),
+        param_scheduler=cfg.param_scheduler,
         default_hooks=dict(
             check=dict(type='mmdense.CheckpointCheckHook'),
             checkpoint=dict(

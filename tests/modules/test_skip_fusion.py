@@ -120,7 +120,8 @@ def test_a_score_lies_around_the_middle_of_what_it_saw(layers, upsampling,
     assert (low + high) / 2 == first + at * stride
 
 
-SIZES = [*range(1, 68), 99, 100, 224, 227, 321, 500, 513]
+# Sizes fit alike every 32 pixels.
+SIZES = [*range(1, 35), 224, 227, 500]
 
 
 @pytest.mark.parametrize('network, decoders', [

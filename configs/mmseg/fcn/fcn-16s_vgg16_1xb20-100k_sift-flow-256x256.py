@@ -8,5 +8,6 @@ _base_ = [
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=33))
-load_from = 'work_dirs/fcn-32s_vgg16_1xb20-100k_sift-flow-256x256/iter_100000.pth'
+load_from = ('work_dirs/fcn-32s_vgg16_1xb20-100k_sift-flow-256x256/'
+             'iter_100000.pth')
 optim_wrapper = dict(optimizer=dict(lr=1e-6))

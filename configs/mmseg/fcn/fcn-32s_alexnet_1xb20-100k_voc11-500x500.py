@@ -1,4 +1,4 @@
-"""Table 1, "FCN-AlexNet": CaffeNet, as the paper's counts say.
+"""Table 1, "FCN-AlexNet": CaffeNet, the authors' AlexNet.
 
 No weights of CaffeNet are published for PyTorch: without `init_cfg` this
 starts from nothing. The sibling named torchvision takes torchvision's.

@@ -1,4 +1,4 @@
-"""Table 1, "FCN-GoogLeNet": the original's layers, as the counts say.
+"""Table 1, "FCN-GoogLeNet": the layers of the original.
 
 No weights of these layers are published for PyTorch: without `init_cfg` this
 starts from nothing. The sibling named torchvision takes torchvision's.

@@ -6,6 +6,7 @@ _base_ = [
     '../_base_/schedules/fcn_100k.py'
 ]
 model = dict(data_preprocessor=dict(size=_base_.crop_size))
-load_from = 'work_dirs/fcn-16s_vgg16_1xb20-100k_voc11-500x500/iter_100000.pth'
+load_from = ('work_dirs/fcn-16s_vgg16_1xb20-100k_voc11-500x500/'
+             'iter_100000.pth')
 # "The learning rate is decreased by a factor of 100."
 optim_wrapper = dict(optimizer=dict(lr=1e-6))
