@@ -435,15 +435,14 @@ def collect(comparison: Comparison,
             their way) and ``metrics`` by key: ``values`` by seed, ``mean``,
             ``std`` and ``difference``. Figures are scaled.
     """
-    seeds = list(seeds)
-    done = {
-        arm.name: {
-            seed: result
-            for seed in seeds if (result := finished(
-                run_folder(work, arm, arm.read(), seed)))
+    seeds, done = list(seeds), {}
+    for arm in comparison.arms:
+        config = arm.read()
+        results = {
+            seed: finished(run_folder(work, arm, config, seed))
+            for seed in seeds
         }
-        for arm in comparison.arms
-    }
+        done[arm.name] = {s: r for s, r in results.items() if r}
 
     def values(arm: str, metric: Metric) -> dict[int, float]:
         return {
