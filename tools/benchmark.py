@@ -1,7 +1,7 @@
 """How fast a config's network infers, and what it costs.
 
     python tools/benchmark.py CONFIG --shape 512 512
-    python tools/benchmark.py CONFIG --mode eager autocast compile --batch 8
+    python tools/benchmark.py CONFIG --mode eager compile onnx --batch 8
     python tools/benchmark.py mmseg::pspnet/CONFIG.py --device cuda
 
 The forward pass of the host's network alone: no loading of images, no
@@ -60,6 +60,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f'--shape wants two positive sizes, got {args.shape}')
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: PyTorch sees no GPU here')
+    if args.device == 'cuda' and 'onnx' in args.mode:
+        parser.error('--mode onnx runs on a CPU')
     if args.device == 'cuda' and args.clock == 'cpu':
         parser.error('--clock cpu does not see what a GPU does')
     return args

@@ -3,6 +3,7 @@ import copy
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
 
 from mmdense.analysis import complexity
 from mmdense.analysis.benchmark import peak_extra_bytes
 
-# As written; the half precision of autocast; through torch.compile.
-MODES = ('eager', 'autocast', 'compile')
+# As written; in autocast's half precision; through torch.compile; exported and
+# run by onnxruntime.
+MODES = ('eager', 'autocast', 'compile', 'onnx')
 
 
 def load(name: str | Path) -> Config:
@@ -56,7 +59,7 @@ def inference(config: Config,
         Callable: Runs the network once and returns its output.
 
     Raises:
-        ValueError: If the host refuses to build it.
+        ValueError: If the host refuses to build it, or it has no ONNX form.
     """
     # A copy, because mmseg writes into the config it builds from.
     model = complexity.build_model(copy.deepcopy(config)).to(device)
@@ -65,6 +68,8 @@ def inference(config: Config,
         complexity.input_channels(model),
         *shape,
         generator=torch.Generator().manual_seed(0)).to(device)
+    if mode == 'onnx':
+        return _onnx(model, images)
     size = dict.fromkeys(
         ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'),
         tuple(shape))
@@ -84,19 +89,30 @@ def inference(config: Config,
     return call
 
 
+def _onnx(model: nn.Module, images: Tensor) -> Callable[[], object]:
+    from mmdense.analysis import exporting
+    program, _ = exporting.program_of(
+        model, images.shape[2:], images.shape[1], fixed_size=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'network.onnx'
+        exporting.write_onnx(program, model, path)
+        run = exporting.load_onnx(path, torch.get_num_threads())
+    return lambda: run(images)
+
+
 def inference_bytes(name: str, shape: tuple[int, int], batch: int,
                     device: str, threads: int, mode: str = 'eager') -> int:
     """Peak memory of one forward pass beyond weights and images, in bytes.
 
     On a CPU to be called once in a process of its own. A small image comes
     first: the code it pages in, the threads it starts are not the network's.
-    Nor is the compiler, which therefore works on the same images before.
+    Nor is a compiler's, which therefore works on the same images before.
     """
     torch.set_num_threads(threads)
     config = load(name)
     inference(config, (64, 64), 1, device)()
     call = inference(config, shape, batch, device, mode)
-    if mode == 'compile':
+    if mode in ('compile', 'onnx'):
         call()
     return peak_extra_bytes(call, torch.device(device))
 

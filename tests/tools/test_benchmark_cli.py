@@ -84,7 +84,7 @@ def test_each_mode_runs_its_own_way(config, monkeypatch):
     outputs = {
         mode: network_benchmark.inference(
             load_config(config), (32, 48), mode=mode)()
-        for mode in network_benchmark.MODES
+        for mode in ('eager', 'autocast', 'compile')
     }
     assert outputs['eager'].dtype == torch.float32
     assert outputs['autocast'].dtype == torch.bfloat16

@@ -1,0 +1,169 @@
+"""tools/export.py writes what other runtimes run, and says where not."""
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdense.analysis import exporting
+from mmdense.analysis.complexity import build_model, load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+# Of each method its quick start, with one block a stage and few channels.
+FLATTENET = '''
+_base_ = '{configs}/mmpose/flattenet/td-hm_flattenet-res18_quick_synthetic-128x96.py'
+model = dict(
+    backbone=dict(stem_channels=8, base_channels=8),
+    neck=dict(
+        in_channels=64,
+        layers=[dict(groups_first=8, groups_second=8, multiplier=16)]))
+'''  # noqa: E501
+ADAPTIVE = '''
+_base_ = '{configs}/mmpose/adaptive_dilated_conv/td-hm_adc-res18_quick_synthetic-128x96.py'
+model = dict(
+    backbone=dict(
+        backbone=dict(
+            stem_channels=8, base_channels=8, num_stages=1,
+            strides=(1, ), dilations=(1, ), out_indices=(0, )),
+        pattern=r'layer1\\.0\\.conv2'),
+    head=dict(in_channels=8, deconv_out_channels=None))
+'''  # noqa: E501
+SHORTCUT = '''
+_base_ = '{configs}/mmpose/spatial_shortcut/td-hm_ssn-3block-k256_quick_synthetic-128x96.py'
+model = dict(
+    backbone=dict(
+        stem_channels=8, base_channels=4, norm_cfg=dict(num_groups=4),
+        shift=dict(shift_channels=6)),
+    head=dict(in_channels=16, groups=4))
+'''  # noqa: E501
+PYRAMID = '''
+_base_ = '{configs}/mmseg/pyramid_attention/pyramid-attention_r18-d16_quick_synthetic-128x128.py'
+model = dict(
+    backbone=dict(stem_channels=8, base_channels=4),
+    decode_head=dict(
+        in_channels=[4, 8, 16, 32], channels=8,
+        attention=dict(pyramid_channels=8)))
+'''  # noqa: E501
+CENTERNET = '''
+_base_ = '{configs}/mmdet/flattenet/centernet-flattenet_r18_quick_synthetic.py'
+model = dict(
+    backbone=dict(stem_channels=8, base_channels=8),
+    neck=dict(
+        in_channels=64,
+        layers=[dict(
+            groups_first=8, groups_second=8, kernel_size=5,
+            multiplier=32)]))
+'''
+DEFORMABLE = '''
+_base_ = '{configs}/mmdet/flattenet/centernet-flattenet_r18_quick_synthetic.py'
+model = dict(backbone=dict(
+    dcn=dict(
+        _delete_=True, type='DCNv2', deform_groups=1,
+        fallback_on_stride=False),
+    stage_with_dcn=(False, False, False, True)))
+'''
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location(
+        'export_tool', ROOT / 'tools' / 'export.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def config(tmp_path):
+
+    def write(text):
+        path = tmp_path / 'config.py'
+        path.write_text(text.format(configs=ROOT / 'configs'))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize('host, text, options, outputs', [
+    ('mmpose', FLATTENET, [], ['output']),
+    ('mmpose', ADAPTIVE, ['--fixed-size'], ['output']),
+    ('mmpose', SHORTCUT, ['--fixed-size'], ['output_P1']),
+    ('mmseg', PYRAMID, [], ['output']),
+    ('mmdet', CENTERNET, ['--fixed-size'], 3),
+], ids=['flattenet', 'adaptive', 'shortcut', 'pyramid', 'centernet'])
+def test_onnxruntime_gives_what_pytorch_gives(
+        tool, config, tmp_path, capsys, host, text, options, outputs):
+    pytest.importorskip(host)
+    onnx = pytest.importorskip('onnx')
+    pytest.importorskip('onnxruntime')
+    path, out = config(text), tmp_path / 'out' / 'model.onnx'
+    assert tool.main([path, '--out', str(out), '--shape', '64', '96',
+                      *options]) == 0
+    printed = capsys.readouterr().out
+    free = 'batch' if options else 'batch, height, width'
+    assert f'free: {free}\n' in printed
+    assert printed.count('largest difference') == (2 if options else 3)
+    model = onnx.load(out)
+    # Nothing of ours or of mmcv's is left in the graph.
+    assert {n.domain for n in model.graph.node} <= {''}
+    names = [o.name for o in model.graph.output]
+    assert len(names) == outputs if isinstance(
+        outputs, int) else set(outputs) <= set(names)
+    assert {'mean', 'std'} <= {p.key for p in model.metadata_props}
+
+
+def test_a_difference_over_the_tolerance_is_status_one(
+        tool, config, tmp_path, capsys, monkeypatch):
+    pytest.importorskip('mmpose')
+    pytest.importorskip('onnxruntime')
+    load = exporting.load_onnx
+
+    def off(path):
+        run = load(path)
+        return lambda images: [out + 1e-3 * out.max() for out in run(images)]
+
+    monkeypatch.setattr(exporting, 'load_onnx', off)
+    argv = [config(FLATTENET), '--out', str(tmp_path / 'm.onnx'),
+            '--fixed-size', '--shape', '64', '64']
+    assert tool.main(argv) == 1
+    assert 'over the tolerance of 0.0001' in capsys.readouterr().out
+
+
+def test_the_checkpoint_is_what_is_exported(tool, config, tmp_path):
+    pytest.importorskip('mmpose')
+    pytest.importorskip('onnxruntime')
+    path = config(FLATTENET)
+    model = build_model(load_config(path))
+    model.head.final_layer.weight.data.zero_()
+    model.head.final_layer.bias.data.fill_(3.)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'w.pth')
+    out = tmp_path / 'm.onnx'
+    assert tool.main([path, str(tmp_path / 'w.pth'), '--out', str(out),
+                      '--fixed-size', '--shape', '64', '64']) == 0
+    maps, = exporting.load_onnx(out)(torch.randn(2, 3, 64, 64))
+    assert maps.shape[:2] == (2, 17) and bool((maps == 3).all())
+
+
+def test_an_operator_without_a_standard_form_is_named(
+        tool, config, tmp_path, capsys):
+    pytest.importorskip('mmdet')
+    out = tmp_path / 'm.onnx'
+    assert tool.main([config(DEFORMABLE), '--out', str(out)]) == 2
+    captured = capsys.readouterr()
+    assert 'ModulatedDeformConv2dPack (backbone.layer4.0.conv' in captured.err
+    assert captured.err.count('\n') == 1 and not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('text', [FLATTENET, ADAPTIVE, SHORTCUT])
+def test_aotinductor_gives_what_pytorch_gives(tool, config, tmp_path, text):
+    pytest.importorskip('mmpose')
+    argv = [config(text), '--out', str(tmp_path / 'm.pt2'), '--format',
+            'aoti', '--fixed-size', '--shape', '64', '96']
+    assert tool.main(argv) == 0
+
+
+def test_a_missing_config_is_one_line_and_status_two(tool, capsys):
+    assert tool.main(['gone.py', '--out', 'm.onnx']) == 2
+    captured = capsys.readouterr()
+    assert captured.err == 'error: gone.py: no such config\n'

@@ -1,0 +1,90 @@
+"""Writes a config's network for other runtimes, and checks it on the spot.
+
+    python tools/export.py CONFIG CHECKPOINT --out person.onnx
+    python tools/export.py CONFIG --out person.pt2 --format aoti
+
+The network goes from preprocessed images to the raw maps of its head (the
+hosts' mode='tensor'); batch, height and width stay free where it allows. ONNX
+files run in onnxruntime; AOTInductor compiles a package for this kind of
+machine and needs a C++ compiler. Both are compared with PyTorch: the exit
+status is 1 where they differ by more than --tolerance.
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from mmdense.analysis import complexity, exporting
+from mmdense.analysis.network import load_network
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config of any host')
+    parser.add_argument(
+        'checkpoint', nargs='?',
+        help='trained weights; without them, those of the constructors')
+    parser.add_argument('--out', type=Path, required=True,
+                        help='file to write')
+    parser.add_argument(
+        '--format', choices=['onnx', 'aoti'], default='onnx',
+        help='default: %(default)s')
+    parser.add_argument(
+        '--shape', type=int, nargs=2, metavar=('H', 'W'),
+        help='image size (default: what the config trains at)')
+    parser.add_argument(
+        '--fixed-size', action='store_true',
+        help='take no other image size: quicker to export, by minutes with '
+        'adaptive dilated convolutions')
+    parser.add_argument(
+        '--tolerance', type=float, default=1e-4,
+        help='largest difference over largest value (default: %(default)s)')
+    args = parser.parse_args(argv)
+    if args.shape and min(args.shape) < 1:
+        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+    return args
+
+
+def export(args: argparse.Namespace) -> list[exporting.Difference]:
+    config = complexity.load_config(args.config)
+    shape = tuple(args.shape or complexity.input_shape(config))
+    model = load_network(config, args.checkpoint)
+    channels = complexity.input_channels(model)
+    program, free = exporting.program_of(model, shape, channels,
+                                         args.fixed_size)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.format == 'onnx':
+        exporting.write_onnx(program, model, args.out)
+        exported = exporting.load_onnx(args.out)
+    else:
+        exporting.write_aoti(program, args.out)
+        exported = exporting.load_aoti(args.out)
+    print(f'wrote {args.out}, {args.out.stat().st_size / 1e6:.1f} MB; free: '
+          f'{", ".join(free) or "nothing"}')
+    return exporting.differences(model, exported, shape, channels, free)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    # The hosts' remarks on optional packages do not concern an export.
+    warnings.simplefilter('ignore')
+    try:
+        found = export(args)
+    except (ValueError, OSError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    for one in found:
+        print(f'images {"x".join(map(str, one.size))}: largest difference '
+              f'{one.largest:.2g} of values up to {one.scale:.2g}, '
+              f'{one.relative:.1g} of them')
+    worst = max(one.relative for one in found)
+    if not worst <= args.tolerance:
+        print(f'over the tolerance of {args.tolerance:g}')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
