@@ -2,6 +2,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmdense.modules.arguments import check_map, check_pair, check_positive
 from mmdense.ops import adaptive_dilated_conv2d
 
 
@@ -37,6 +38,7 @@ class DilationRateRegression(nn.Module):
                  hidden_ratio: float = 1 / 16,
                  rate_bounds: tuple[float, float] | None = None):
         super().__init__()
+        check_positive(channels=channels, groups_of_rates=groups_of_rates)
         if hidden_ratio <= 0:
             raise ValueError(
                 f'hidden_ratio wants a positive number, got {hidden_ratio}')
@@ -66,7 +68,11 @@ class DilationRateRegression(nn.Module):
         Returns:
             Tensor: (N, g), in units of the convolution's nominal dilation;
             float32 under autocast too, since positions are read off it.
+
+        Raises:
+            TypeError, ValueError: If ``x`` is another kind of map.
         """
+        check_map(x, self.fc1.in_features)
         with torch.autocast(x.device.type, enabled=False):
             pooled = x.to(self.fc1.weight.dtype).mean((2, 3))  # (N, C)
             rate = self.relu(self.fc2(self.relu(self.fc1(pooled))))
@@ -129,6 +135,14 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
                  groups_of_rates: int | None = None,
                  hidden_ratio: float = 1 / 16,
                  rate_bounds: tuple[float, float] | None = None):
+        check_positive(
+            in_channels=in_channels, out_channels=out_channels, groups=groups)
+        for name, size, least in (('kernel_size', kernel_size, 1),
+                                  ('stride', stride, 1),
+                                  ('padding', padding, 0),
+                                  ('dilation', dilation, 1)):
+            if not isinstance(size, str):
+                check_pair(size, least, name)
         super().__init__(in_channels, out_channels, kernel_size, stride,
                          padding, dilation, groups, bias, padding_mode)
         name = type(self).__name__
@@ -141,7 +155,8 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
                 f'padding={padding!r}, padding_mode={padding_mode!r}')
         if groups_of_rates is None:
             groups_of_rates = in_channels
-        if groups_of_rates < 1 or in_channels % groups_of_rates:
+        check_positive(groups_of_rates=groups_of_rates)
+        if in_channels % groups_of_rates:
             raise ValueError(
                 f'{name} wants groups_of_rates dividing in_channels = '
                 f'{in_channels}, got {groups_of_rates}')

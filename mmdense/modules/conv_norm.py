@@ -4,6 +4,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdense.modules.arguments import check_positive
+
 Norm = Callable[[int], nn.Module]
 
 
@@ -28,7 +30,11 @@ def conv_norm(in_channels: int,
         ValueError: If ``kernel_size`` is even or below 1: padding could not
             keep the size.
     """
-    if kernel_size < 1 or kernel_size % 2 == 0:
+    check_positive(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        kernel_size=kernel_size)
+    if kernel_size % 2 == 0:
         raise ValueError('kernel_size wants a positive odd number, got '
                          f'{kernel_size}')
     layers = [

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdense.modules.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import (
     Norm,
     conv_norm,
@@ -63,6 +64,10 @@ class FeaturePyramidAttention(nn.Module):
                  align_corners: bool = False,
                  norm: Norm = nn.BatchNorm2d):
         super().__init__()
+        check_positive(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            pyramid_channels=pyramid_channels)
         if not kernel_sizes:
             raise ValueError('kernel_sizes wants one kernel per pyramid '
                              'level, got none')
@@ -111,6 +116,7 @@ class FeaturePyramidAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        check_map(x, self.value[0].in_channels)
         out = self.value(x) * self.pyramid(x)
         if self.context is not None:
             out = out + self.context(F.adaptive_avg_pool2d(x, 1))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdense.modules.arguments import check_map, check_positive
 from mmdense.modules.insertable import Insertable
 from mmdense.ops import channel_shift
 
@@ -35,6 +36,9 @@ class ChannelShift(nn.Module):
 
     def __init__(self, channels: int, std: float = 1.0):
         super().__init__()
+        check_positive(channels=channels)
+        if not std >= 0:
+            raise ValueError(f'std wants at least 0, got {std}')
         self.std = std
         self.offset = nn.Parameter(torch.empty(channels, 2))
         self.init_weights()
@@ -47,6 +51,7 @@ class ChannelShift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, K, H, W) to the same."""
+        check_map(x, self.offset.shape[0])
         return channel_shift(x, -self.offset)
 
     def outside(self, size: tuple[int, int]) -> int:
@@ -83,6 +88,10 @@ class CorrelationAttention(nn.Module):
 
     def __init__(self, channels: int, shift_channels: int, kind: str):
         super().__init__()
+        check_positive(channels=channels, shift_channels=shift_channels)
+        if kind not in ATTENTIONS[:2]:
+            raise ValueError(
+                f'kind wants one of {ATTENTIONS[:2]}, got {kind!r}')
         self.kind = kind
         self.conv = nn.Conv2d(channels, shift_channels, 1, bias=False)
 
@@ -91,6 +100,7 @@ class CorrelationAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, K, H, W), values in (0, 1)."""
+        check_map(x, self.conv.in_channels)
         x = self.conv(x)
         if self.kind == 'sigmoid':
             return x.sigmoid()
@@ -126,9 +136,7 @@ class FeatureShiftModule(Insertable):
                  shifting: bool = True,
                  offset_std: float = 1.0):
         super().__init__()
-        if min(channels, shift_channels) < 1:
-            raise ValueError('channels and shift_channels want at least 1, '
-                             f'got {channels} and {shift_channels}')
+        check_positive(channels=channels, shift_channels=shift_channels)
         if attention not in ATTENTIONS:
             raise ValueError(f'attention wants one of {ATTENTIONS}, got '
                              f'{attention!r}')
@@ -157,6 +165,7 @@ class FeatureShiftModule(Insertable):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same; ``x`` itself while not inserted."""
+        check_map(x, self.alpha.in_channels)
         if not self.is_inserted:
             return x
         far = self.shift(self.alpha(x))  # (N, K, H, W)

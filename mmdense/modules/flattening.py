@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mmdense.modules.arguments import check_map, check_positive
 from mmdense.modules.rearrangement import Rearrangement, channel_shuffle
 
 
 def _check_divides(name: str, groups: int, channels: int) -> None:
     """Refuse ``groups`` that do not divide ``channels``, naming those near."""
-    if groups >= 1 and channels % groups == 0:
+    check_positive(in_channels=channels, **{name: groups})
+    if channels % groups == 0:
         return
     divisors = [d for d in range(1, channels + 1) if channels % d == 0]
     below = [d for d in divisors if d < groups][-1:]
@@ -24,13 +26,11 @@ def _check_divides(name: str, groups: int, channels: int) -> None:
 
 
 def _check_geometry(kernel_size: int, stride: int, multiplier: int) -> None:
-    if kernel_size < 1 or kernel_size % 2 == 0:
+    check_positive(
+        kernel_size=kernel_size, stride=stride, multiplier=multiplier)
+    if kernel_size % 2 == 0:
         raise ValueError(
             f'kernel_size wants a positive odd number, got {kernel_size}')
-    if stride < 1:
-        raise ValueError(f'stride wants at least 1, got {stride}')
-    if multiplier < 1:
-        raise ValueError(f'multiplier wants at least 1, got {multiplier}')
 
 
 def _init_conv(conv: nn.Conv2d, nonlinearity: str) -> None:
@@ -128,6 +128,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, multiplier * C, H / stride, W / stride)."""
+        check_map(x, self.depthwise.in_channels)
         x = self.depthwise_norm(self.depthwise(x))
         x = self.activation(self.first_norm(self.first(x)))
         x = channel_shuffle(x, self.groups_first)
@@ -151,7 +152,7 @@ class RegularConv(nn.Module):
 
     def __init__(self, in_channels: int, multiplier: int = 1):
         super().__init__()
-        _check_geometry(1, 1, multiplier)
+        check_positive(in_channels=in_channels, multiplier=multiplier)
         self.out_channels = multiplier * in_channels
         self.conv = nn.Conv2d(in_channels, self.out_channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(self.out_channels)
@@ -164,6 +165,7 @@ class RegularConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, multiplier * C, H, W)."""
+        check_map(x, self.conv.in_channels)
         return self.relu(self.norm(self.conv(x)))
 
 
@@ -235,10 +237,7 @@ class FlatteningModule(nn.Module):
         return self.rearrangement(self._convolve(x))
 
     def _convolve(self, x: Tensor) -> Tensor:
-        if x.shape[1] != self.in_channels:
-            raise ValueError(
-                f'wants {self.in_channels} input channels, got shape '
-                f'{tuple(x.shape)}')
+        check_map(x, self.in_channels)
         for layer in self.layers:
             x = layer(x)
         return x

@@ -6,6 +6,7 @@ Semantic Segmentation*, arXiv:1805.10180, Section 3.2, Fig. 4, Table 3.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdense.modules.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import (
     Norm,
     conv_norm,
@@ -46,6 +47,11 @@ class GlobalAttentionUpsample(nn.Module):
                  align_corners: bool = False,
                  norm: Norm = nn.BatchNorm2d):
         super().__init__()
+        check_positive(
+            low_channels=low_channels,
+            high_channels=high_channels,
+            out_channels=out_channels)
+        self.high_channels = high_channels
         self.align_corners = align_corners
         self.reduce = conv_norm(
             low_channels, out_channels, kernel_size, norm, relu=False)
@@ -74,6 +80,8 @@ class GlobalAttentionUpsample(nn.Module):
         Returns:
             Tensor: (N, out_channels, H, W).
         """
+        check_map(low, self.reduce[0].in_channels, 'low')
+        check_map(high, self.high_channels, 'high')
         fine = self.reduce(low)
         if self.weight is not None:
             fine = fine * self.weight(F.adaptive_avg_pool2d(high, 1))

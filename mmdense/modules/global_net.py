@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from mmdense.modules.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 
 
@@ -22,6 +23,10 @@ class GlobalNet(nn.Module):
         in_channels (Sequence[int]): Of the stages, finest first.
         out_channels (int): Of every output.
         groups (int): Of the group norms.
+
+    Raises:
+        ValueError: If there is no stage, or the groups do not divide
+            ``out_channels``.
     """
 
     def __init__(self,
@@ -29,6 +34,12 @@ class GlobalNet(nn.Module):
                  out_channels: int = 256,
                  groups: int = 32):
         super().__init__()
+        if not in_channels:
+            raise ValueError('in_channels wants at least one stage, got none')
+        check_positive(out_channels=out_channels, groups=groups)
+        if out_channels % groups:
+            raise ValueError(f'groups wants a divisor of out_channels = '
+                             f'{out_channels}, got {groups}')
         norm = functools.partial(nn.GroupNorm, groups)
         self.laterals = nn.ModuleList(
             conv_norm(c, out_channels, 1, norm) for c in in_channels)
@@ -50,6 +61,12 @@ class GlobalNet(nn.Module):
             list[Tensor]: (N, out_channels, H_i, W_i), *coarsest* first, the
             order they are computed in.
         """
+        if len(stages) != len(self.laterals):
+            raise ValueError(f'stages wants {len(self.laterals)} maps, got '
+                             f'{len(stages)}')
+        for i, (lateral, x) in enumerate(
+                zip(self.laterals, stages, strict=True)):
+            check_map(x, lateral[0].in_channels, f'stages[{i}]')
         sides = [
             lateral(x)
             for lateral, x in zip(self.laterals, stages, strict=True)

@@ -8,6 +8,7 @@ import functools
 
 from torch import Tensor, nn
 
+from mmdense.modules.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 
 ENLARGED = ('heatmaps', 'features')
@@ -43,12 +44,18 @@ class KeypointPredictor(nn.Module):
                  enlarge: str = 'heatmaps',
                  groups: int = 32):
         super().__init__()
+        check_positive(
+            in_channels=in_channels, channels=channels, groups=groups)
+        if channels % groups:
+            raise ValueError(f'groups wants a divisor of channels = '
+                             f'{channels}, got {groups}')
         if enlarge not in ENLARGED:
             raise ValueError(f'enlarge wants one of {ENLARGED}, got '
                              f'{enlarge!r}')
         if not reduce and in_channels != channels:
             raise ValueError(f'without reduce in_channels wants to be '
                              f'channels={channels}, got {in_channels}')
+        self.in_channels = in_channels
         self.enlarge = enlarge
         norm = functools.partial(nn.GroupNorm, groups)
         self.reduce = (
@@ -72,6 +79,8 @@ class KeypointPredictor(nn.Module):
         Returns:
             Tensor: (N, out_channels, H, W).
         """
+        check_map(x, self.in_channels)
+        check_map(like, None, 'like')
         x = self.mix(self.reduce(x))
         if self.enlarge == 'features':
             x = resize_like(x, like, align_corners=False)

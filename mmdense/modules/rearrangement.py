@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmdense.modules.arguments import check_axes, check_map, check_positive
+
 KINDS = ('channel_shuffle', 'pixel_shuffle', 'random_permutation')
 
 
@@ -25,8 +27,10 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     Raises:
         ValueError: If ``groups`` does not divide C.
     """
+    check_axes(x)
+    check_positive(groups=groups)
     n, c, h, w = x.shape
-    if groups < 1 or c % groups:
+    if c % groups:
         raise ValueError(
             f'channel_shuffle wants groups that divide the {c} channels, '
             f'got {groups}')
@@ -53,8 +57,10 @@ def unfold(x: Tensor, upscale: int) -> Tensor:
     Raises:
         ValueError: If the channels do not split into ``upscale ** 2`` parts.
     """
+    check_axes(x)
+    check_positive(upscale=upscale)
     n, c, h, w = x.shape
-    if upscale < 1 or c % upscale**2:
+    if c % upscale**2:
         raise ValueError(
             f'unfold with upscale {upscale} wants a multiple of '
             f'{upscale ** 2} channels, got {c}')
@@ -79,8 +85,10 @@ def fold(y: Tensor, upscale: int) -> Tensor:
     Raises:
         ValueError: If height or width is no multiple of ``upscale``.
     """
+    check_axes(y, 'y')
+    check_positive(upscale=upscale)
     n, c, h, w = y.shape
-    if upscale < 1 or h % upscale or w % upscale:
+    if h % upscale or w % upscale:
         raise ValueError(
             f'fold with upscale {upscale} wants height and width divisible '
             f'by it, got {h} x {w}')
@@ -121,7 +129,8 @@ class Rearrangement(nn.Module):
         if kind not in KINDS:
             raise ValueError(f'rearrangement wants one of {KINDS}, got '
                              f'{kind!r}')
-        if upscale < 1 or channels % upscale**2:
+        check_positive(channels=channels, upscale=upscale)
+        if channels % upscale**2:
             works = [u for u in range(1, channels + 1)
                      if channels % u**2 == 0]
             raise ValueError(
@@ -147,6 +156,7 @@ class Rearrangement(nn.Module):
         Returns:
             Tensor: The same numbers and shape, channels position-major.
         """
+        check_map(x, self.channels)
         if self.kind == 'channel_shuffle':
             return x
         if self.kind == 'random_permutation':
@@ -155,6 +165,7 @@ class Rearrangement(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to (N, channels / u^2, H * u, W * u)."""
+        check_map(x, self.channels)
         if self.kind == 'channel_shuffle':
             return unfold(x, self.upscale)
         if self.kind == 'random_permutation':

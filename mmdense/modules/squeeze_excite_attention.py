@@ -8,6 +8,7 @@ arXiv:1805.10180; the gate is that of J. Hu, L. Shen and G. Sun,
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdense.modules.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import Norm, conv_norm, init_conv_norms
 
 
@@ -35,7 +36,9 @@ class SqueezeExciteAttention(nn.Module):
                  reduction: int = 16,
                  norm: Norm = nn.BatchNorm2d):
         super().__init__()
-        if not 1 <= reduction <= in_channels:
+        check_positive(in_channels=in_channels)
+        if not (isinstance(reduction, int)
+                and 1 <= reduction <= in_channels):
             raise ValueError(f'reduction wants 1 to {in_channels} (the input '
                              f'channels), got {reduction}')
         self.value = conv_norm(in_channels, out_channels, 1, norm)
@@ -49,5 +52,6 @@ class SqueezeExciteAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        check_map(x, self.value[0].in_channels)
         gate = self.squeeze(F.adaptive_avg_pool2d(x, 1)).relu()
         return self.value(x) * self.excite(gate).sigmoid()

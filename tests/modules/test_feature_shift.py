@@ -130,7 +130,7 @@ def test_channels_that_left_the_map_are_counted():
 
 @pytest.mark.parametrize('options, message', [
     (dict(attention='softmax'), 'attention wants one of'),
-    (dict(shift_channels=0), 'at least 1, got 3 and 0'),
+    (dict(shift_channels=0), 'shift_channels wants at least 1, got 0'),
 ])
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):

@@ -241,7 +241,7 @@ def test_without_the_shuffle_groups_would_not_mix(monkeypatch):
      'groups_second=100 .* 2048 channels; .*: 64 and 128'),
     (dict(groups_first=4096, groups_second=64),
      'groups_first=4096 .*that do: 2048$'),
-    (dict(groups_first=0, groups_second=64), 'groups_first=0 .*that do: 1$'),
+    (dict(groups_first=0, groups_second=64), 'groups_first wants .* got 0'),
     (dict(groups_first=32, groups_second=64, kernel_size=4),
      'kernel_size wants a positive odd number, got 4'),
     (dict(groups_first=32, groups_second=64, stride=0), 'stride .* got 0'),
@@ -266,7 +266,7 @@ def test_module_refuses_no_layers_and_unknown_arguments():
 
 def test_module_refuses_other_channels_than_it_was_made_for():
     module = FlatteningModule(16, 2, [dict(groups_first=4, groups_second=4)])
-    with pytest.raises(ValueError, match=r'16 input channels, got .*\(1, 8'):
+    with pytest.raises(ValueError, match=r'\(N, 16, H, W\).* got \(1, 8'):
         module(torch.zeros(1, 8, 3, 3))
 
 
