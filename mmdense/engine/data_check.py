@@ -1,0 +1,158 @@
+"""Faults of a data set, found before a training starts, and named."""
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, DefaultScope
+from mmengine.runner import Runner
+from PIL import Image
+
+from mmdense.registry import HOOKS
+
+
+def _file_fault(path: str, decode: bool) -> tuple[str | None, tuple | None]:
+    """What is wrong with an image file, and its (width, height)."""
+    if not Path(path).is_file():
+        return 'no such file', None
+    if not Path(path).stat().st_size:
+        return 'the file is empty', None
+    try:
+        with Image.open(path) as image:
+            if decode:
+                image.load()
+            return None, image.size
+    except Exception as error:  # whatever a decoder makes of broken bytes
+        return f'does not decode: {error}', None
+
+
+def _not_finite(value, name: str) -> str | None:
+    """The name of the first NaN or infinity inside an annotation."""
+    if isinstance(value, dict):
+        value = value.items()
+    elif isinstance(value, list | tuple):
+        value = enumerate(value)
+    elif isinstance(value, np.ndarray) and value.dtype.kind == 'f':
+        return None if np.isfinite(value).all() else name
+    elif isinstance(value, Real):
+        return None if math.isfinite(value) else name
+    else:
+        return None
+    found = (_not_finite(part, f'{name}.{key}') for key, part in value)
+    return next(filter(None, found), None)
+
+
+def dataset_faults(dataset, decode: bool = False) -> Iterator[str]:
+    """Look at every sample of a data set, without loading it.
+
+    Image and label files are there and have a readable header, a label image
+    has the size of its image, no number of an annotation is NaN or infinite,
+    and no two annotations share an id: hosts name some of these when they
+    meet them, hours later, and train on the others without a word.
+
+    Args:
+        dataset (Dataset): Of any host, or one that wraps it.
+        decode (bool): Whether to read every image to its end, which finds
+            what was cut off and takes as long as an epoch's loading.
+
+    Yields:
+        str: What is wrong, and with which file or annotation.
+    """
+    while not hasattr(dataset, 'get_data_info') or hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    looked, ids = {}, set()
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        sizes = []
+        for key in ('img_path', 'seg_map_path'):
+            path = info.get(key)
+            if path is None or '://' in str(path):
+                continue
+            if path not in looked:
+                looked[path] = _file_fault(path, decode)
+                if looked[path][0]:
+                    yield f'{path}: {looked[path][0]}'
+            sizes.append(looked[path][1])
+        if len(sizes) == 2 and None not in sizes and sizes[0] != sizes[1]:
+            yield (f'{info["seg_map_path"]}: is {sizes[1][0]} x {sizes[1][1]}'
+                   f', its image {sizes[0][0]} x {sizes[0][1]}')
+        # Only instances have one: in mmseg and mmdet a sample is an image.
+        own = info.get('id')
+        where = f'{info.get("img_path")}, sample {index}' + (
+            '' if own is None else f', annotation {own}')
+        if own is not None:
+            if own in ids:
+                yield f'{where}: the annotation id is there twice'
+            ids.add(own)
+        name = _not_finite(info, 'annotation')
+        if name:
+            yield f'{where}: {name} is not finite'
+
+
+def config_faults(config, loader: str, decode: bool = False) -> Iterator[str]:
+    """Look at the data set of one of a config's data loaders.
+
+    Args:
+        config (Config): Of any host.
+        loader (str): ``'train_dataloader'`` and so on.
+        decode (bool): See :func:`dataset_faults`.
+
+    Yields:
+        str: What is wrong, and with which file or annotation.
+    """
+    outer = config[loader].dataset
+    inner = outer
+    while 'dataset' in inner:
+        inner = inner.dataset
+    annotations = inner.get('ann_file')
+    if isinstance(annotations, str) and annotations.endswith('.json'):
+        path = Path(inner.get('data_root') or '', annotations)
+        try:
+            json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            yield f'{path}: no annotations: {error}'
+            return
+    try:
+        with DefaultScope.overwrite_default_scope(config.default_scope):
+            dataset = DATASETS.build(outer)
+    except Exception as error:  # whatever a host makes of a broken set
+        yield (f'{loader}: the data set does not build: '
+               f'{type(error).__name__}: {error} (ann_file={annotations!r})')
+        return
+    yield from dataset_faults(dataset, decode)
+
+
+@HOOKS.register_module()
+class DataCheckHook(Hook):
+    """Stops a training before its first step if its data set has faults.
+
+    Args:
+        decode (bool): Whether to read every image to its end as well.
+
+    Raises:
+        ValueError: Names the first ten faults (:func:`dataset_faults`).
+    """
+
+    shown = 10
+
+    def __init__(self, decode: bool = False):
+        self.decode = decode
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the training set.
+
+        Args:
+            runner (Runner): Has built its data loader.
+        """
+        faults = list(
+            itertools.islice(
+                dataset_faults(runner.train_dataloader.dataset, self.decode),
+                self.shown + 1))
+        if faults:
+            more = ['...'] if len(faults) > self.shown else []
+            raise ValueError('the training set has faults:\n' +
+                             '\n'.join(faults[:self.shown] + more))

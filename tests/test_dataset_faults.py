@@ -1,0 +1,206 @@
+"""Broken data stops a training by name, and what was saved stays whole."""
+import importlib.util
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+
+import mmdense.registry  # noqa: F401 - checkpoints load
+from mmdense.datasets import (
+    make_detection_set,
+    make_pose_set,
+    make_segmentation_set,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / 'configs'
+POSE = (CONFIGS / 'mmpose' / 'flattenet' /
+        'td-hm_flattenet-res18_quick_synthetic-128x96.py')
+SEGMENTATION = (CONFIGS / 'mmseg' / 'flattenet' /
+                'flattenet_r18_quick_synthetic-128x128.py')
+DETECTION = (CONFIGS / 'mmdet' / 'adaptive_dilated_conv' /
+             'centernet_adc-r18_quick_synthetic.py')
+PERSONS = 'annotations/person_keypoints_train.json'
+OBJECTS = 'annotations/instances_train.json'
+
+
+@pytest.fixture(scope='module')
+def originals(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data')
+    small = dict(train=4, val=2, size=(128, 96), workers=1)
+    make_pose_set(folder / 'pose', **small)
+    make_segmentation_set(
+        folder / 'segmentation', classes=('person', ), **small)
+    make_detection_set(
+        folder / 'detection', classes=('person', 'car', 'bottle', 'chair'),
+        **small)
+    return folder
+
+
+@pytest.fixture
+def data(originals, tmp_path):
+    return Path(shutil.copytree(originals, tmp_path / 'data'))
+
+
+def config_of(path, root, **changes):
+    cfg = Config.fromfile(path)
+    # One process, so that an error is the host's own.
+    for split in ('train', 'val', 'test'):
+        loader = cfg[f'{split}_dataloader']
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        dataset = loader.dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        dataset.data_root = f'{root}/'
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
+    cfg.merge_from_dict(changes)
+    return cfg
+
+
+def train(path, root, work_dir, check=True, **changes):
+    cfg = config_of(path, root, **changes)
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = f'faults-{time.time_ns()}'
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=2)
+    cfg.param_scheduler = None
+    cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1)
+    if check:
+        cfg.custom_hooks = [dict(type='mmdense.DataCheckHook', decode=True)]
+    return Runner.from_cfg(cfg).train()
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def first_image(root):
+    return sorted(root.rglob('*.jpg'))[0]
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def nan(content):
+    content['annotations'][1]['keypoints'][3] = float('nan')
+
+
+def twice(content):
+    content['annotations'][1]['id'] = content['annotations'][0]['id']
+
+
+POSE_FAULTS = dict(
+    missing=(lambda root: first_image(root).unlink(), 'jpg: no such file'),
+    empty=(lambda root: first_image(root).write_bytes(b''),
+           'jpg: the file is empty'),
+    corrupt=(lambda root: first_image(root).write_bytes(b'x' * 500),
+             'jpg: does not decode'),
+    cut=(lambda root: cut(first_image(root)), 'jpg: does not decode'),
+    nan=(lambda root: edit(root / PERSONS, nan),
+         r'annotation \d+: annotation.keypoints is not finite'),
+    twice=(lambda root: edit(root / PERSONS, twice),
+           r'annotation \d+: the annotation id is there twice'))
+
+
+@pytest.mark.parametrize('fault', POSE_FAULTS)
+def test_a_broken_set_of_people_is_named(data, tmp_path, fault):
+    pytest.importorskip('mmpose')
+    root = data / 'pose'
+    damage, message = POSE_FAULTS[fault]
+    damage(root)
+    with pytest.raises(ValueError, match=message):
+        train(POSE, root, tmp_path / 'run')
+
+
+def test_what_was_saved_stays_whole(data, tmp_path):
+    """The host's own error, met in the second epoch."""
+    pytest.importorskip('mmpose')
+    root, run = data / 'pose', tmp_path / 'run'
+    train(POSE, root, run, **{
+        'default_hooks.checkpoint.max_keep_ckpts': -1})
+    (run / 'epoch_2.pth').unlink()
+    (run / 'last_checkpoint').write_text(str(run / 'epoch_1.pth'))
+    image = first_image(root)
+    image.unlink()
+    with pytest.raises(FileNotFoundError, match=image.name):
+        train(POSE, root, run, check=False, resume=True)
+    assert torch.load(run / 'epoch_1.pth')['meta']['epoch'] == 1
+
+
+def seg_label(root):
+    return sorted((root / 'VOC2012' / 'SegmentationClass').glob('*.png'))[0]
+
+
+def enlarge(path):
+    with Image.open(path) as label:
+        label.resize((200, 50), Image.NEAREST).save(path)
+
+
+SEGMENTATION_FAULTS = dict(
+    missing=(lambda root: seg_label(root).unlink(), 'png: no such file'),
+    size=(lambda root: enlarge(seg_label(root)),
+          'png: is 200 x 50, its image 96 x 128'))
+
+
+@pytest.mark.parametrize('fault', SEGMENTATION_FAULTS)
+def test_a_broken_set_of_labels_is_named(data, tmp_path, fault):
+    pytest.importorskip('mmseg')
+    root = data / 'segmentation'
+    damage, message = SEGMENTATION_FAULTS[fault]
+    # All images are used for training, whatever their split.
+    for split in (root / 'VOC2012' / 'ImageSets').rglob('train.txt'):
+        split.write_text('\n'.join(
+            path.stem for path in sorted(
+                (root / 'VOC2012' / 'SegmentationClass').glob('*.png'))))
+    damage(root)
+    with pytest.raises(ValueError, match=message):
+        train(SEGMENTATION, root / 'VOC2012', tmp_path / 'run')
+
+
+def box(content):
+    # mmdet drops one of NaN width, and trains on one of NaN x.
+    content['annotations'][0]['bbox'][0] = float('nan')
+
+
+@pytest.mark.parametrize('change, error, message', [
+    (box, ValueError, 'sample 0: annotation.instances.0.bbox.0 is not'),
+    (twice, AssertionError, 'instances_train.json.* are not unique'),
+])
+def test_a_broken_set_of_boxes_is_named(data, tmp_path, change, error,
+                                        message):
+    pytest.importorskip('mmdet')
+    root = data / 'detection'
+    edit(root / OBJECTS, change)
+    with pytest.raises(error, match=message):
+        train(DETECTION, root, tmp_path / 'run')
+
+
+@pytest.fixture
+def check_data():
+    spec = importlib.util.spec_from_file_location(
+        'check_data', ROOT / 'tools' / 'check_data.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.mark.parametrize('content', ['', '{"images": ['])
+def test_an_empty_annotation_file_is_named(data, tmp_path, capsys, content,
+                                           check_data):
+    """The hosts' own error names no file."""
+    pytest.importorskip('mmpose')
+    config = tmp_path / 'config.py'
+    config_of(POSE, data / 'pose').dump(config)
+    assert check_data([str(config)]) == 0
+    (data / 'pose' / PERSONS).write_text(content)
+    assert check_data([str(config)]) == 1
+    assert f'{PERSONS}: no annotations' in capsys.readouterr().out
