@@ -10,7 +10,7 @@ from scipy import stats
 from mmdense.analysis import evidence
 from mmdense.analysis.evidence import Arm, Comparison, Metric
 
-METRIC = Metric(key='mIoU', name='mIoU', better='higher')
+METRIC = Metric(key='mIoU', name='mIoU', better='higher', scale=100)
 # As mmengine 0.10.7 writes it: a line of training, one of the evaluation.
 TRAINING = ('{"lr": 0.002, "data_time": 0.03, "loss": 0.5, "time": 1.02, '
             '"iter": 4, "memory": 0, "step": 4}')
@@ -229,7 +229,7 @@ def report_of(comparison, tmp_path):
         def __call__(self, host, arm, seed, folder, resume):
             value = (50 if arm.name == 'base' else 52) + 0.1 * seed**2
             write_scalars(folder, [
-                json.dumps(dict(mIoU=value + 0.01 * seed, step=4))
+                json.dumps(dict(mIoU=(value + 0.01 * seed) / 100, step=4))
             ])
             return 0
 
