@@ -2,13 +2,30 @@
 # Makes .venv with the pinned stack and mmdense in it. Run it again at will:
 # finished steps are skipped, a stopped one is taken up where it stopped.
 #
+#   --stack NAME     .venv-NAME instead, with the versions that
+#                    requirements/stacks/NAME.txt puts in place of the pinned
+#                    ones, and mmdense from a copy of this folder in it, since
+#                    the kernels are built for one torch
+#
 #   MMDENSE_WHEELS   an extra folder of wheels, searched for mmcv as
 #                    <folder>/torch-<version>/mmcv-*.whl
 #   MAX_JOBS         compilers at a time (default: the number of cores)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-VENV=$PWD/.venv
+STACK=
+if [ "${1:-}" = --stack ]; then
+  STACK=${2:-}
+  if [ ! -e "requirements/stacks/$STACK.txt" ]; then
+    echo "--stack wants one of: $(cd requirements/stacks && echo *.txt |
+      sed 's/\.txt//g')" >&2
+    exit 2
+  fi
+fi
+VENV=$PWD/.venv${STACK:+-$STACK}
+PINS=$VENV/constraints.txt
+SOURCE=$PWD
+[ -n "$STACK" ] && SOURCE=$VENV/src
 LOG=$VENV/set_up.log
 DONE=$VENV/steps
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mmdense/wheels
@@ -24,7 +41,34 @@ fail() {
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
 
 version_of() { # a package's pin
-  sed -n "s/^$1==//p" requirements/constraints.txt
+  sed -n "s/^$1==//p" "$PINS"
+}
+
+pins() { # the pinned versions, a stack's in place of their own
+  if [ -z "$STACK" ]; then
+    cat requirements/constraints.txt
+    return
+  fi
+  awk -F== 'NR == FNR { if (!/^#/) { own[$1]; print }; next }
+    !($1 in own)' "requirements/stacks/$STACK.txt" \
+    requirements/constraints.txt
+}
+
+hosts() { # the mm packages, a stack's forks in place of the originals
+  local name fork
+  for name in $(sed '/^#/d' requirements/mm.txt); do
+    fork=onedl-${name/%mmdet/mmdetection}
+    [ -z "$(version_of "$fork")" ] || name=$fork
+    echo "$name"
+  done
+}
+
+copy_source() { # what a stack's mmdense is made of, as it is now
+  mkdir -p "$SOURCE"
+  find "$SOURCE" -name '*.py' -delete
+  tar --exclude='./.venv*' --exclude=./.git --exclude=./data \
+    --exclude=./work_dirs --exclude='*.so' --exclude=__pycache__ -cf - . |
+    tar -xf - -C "$SOURCE"
 }
 
 find_python() {
@@ -56,7 +100,7 @@ explain() {
     fail "$step: no C++ compiler; install one (Debian: apt install g++)"
   else
     fail "$step: $({ grep -iE 'error' <<<"$tail" || cat <<<"$tail"; } |
-      tail -n 1 | cut -c1-200) (the whole log: .venv/set_up.log)"
+      tail -n 1 | cut -c1-200) (the whole log: $LOG)"
   fi
 }
 
@@ -98,7 +142,7 @@ progress() {
 
 pip() {
   "$VENV/bin/python" -m pip --disable-pip-version-check install \
-    -c requirements/constraints.txt "$@"
+    -c "$PINS" "$@"
 }
 
 has_cuda() {
@@ -151,7 +195,7 @@ install_xtcocotools() {
 install_mmdense() {
   PATH=$VENV/bin:$PATH "$VENV/bin/python" -m pip \
     --disable-pip-version-check install --no-deps --no-build-isolation \
-    --no-cache-dir -v -e .
+    --no-cache-dir -v -e "$SOURCE"
 }
 
 python=$(find_python) || exit 1
@@ -166,8 +210,10 @@ if [ ! -x "$VENV/bin/python" ] || [ ! -e "$DONE" ]; then
   mkdir -p "$DONE"
 fi
 
+pins >"$PINS"
+[ -z "$STACK" ] || copy_source
 TORCH=$(version_of torch) MMCV=$(version_of mmcv)
-pins=$(cat requirements/*.txt)
+pins=$(cat requirements/*.txt ${STACK:+"$PINS"})
 
 step 1 torch "$TORCH $(version_of torchvision)" \
   "torch $TORCH with torchvision $(version_of torchvision) (1 to 5 min)" \
@@ -201,9 +247,11 @@ if [ ! -e "$(stamp mmcv "$TORCH $MMCV $built_for")" ]; then
 fi
 
 step 4 packages "$pins" 'what the hosts import, tests, export (1 min)' \
-  pip -r requirements.txt
+  pip torch torchvision -r requirements/runtime.txt \
+  -r requirements/hosts.txt -r requirements/tests.txt \
+  -r requirements/export.txt
 step 5 hosts "$pins" 'mmengine, mmdet, mmsegmentation, mmpose, mim' \
-  pip --no-deps -r requirements/mm.txt
+  pip --no-deps $(hosts)
 step 6 xtcocotools "$pins" 'xtcocotools, compiled (20 s)' install_xtcocotools
 step 7 mmdense "$PWD $(cat setup.py; find mmdense/ops -name '*.cpp' \
   -exec cat {} +)" 'mmdense, editable, with its CPU kernels (1 to 2 min)' \
