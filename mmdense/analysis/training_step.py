@@ -132,7 +132,7 @@ def training_step(config: Config,
     config = copy.deepcopy(config)
     if config.default_scope == 'mmpose':
         # Its accuracy is counted in numpy, which has no bfloat16.
-        config.merge_from_dict({'model.head.train_cfg.compute_acc': False})
+        config.merge_from_dict({'model.train_cfg': dict(compute_acc=False)})
     model = complexity.build_model(config).train()
     with DefaultScope.overwrite_default_scope(config.default_scope):
         wrapper = build_optim_wrapper(model, config.optim_wrapper)

@@ -1,0 +1,163 @@
+"""Half precision and torch.compile: every module, and a step of each method.
+"""
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmdense.modules.adaptive_dilated_conv import (
+    AdaptiveDilatedConv2d,
+    DilationRateRegression,
+)
+from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
+from mmdense.modules.feature_shift import (
+    ChannelShift,
+    CorrelationAttention,
+    FeatureShiftModule,
+)
+from mmdense.modules.flattening import (
+    DepthwiseSeparableGroupConv,
+    FlatteningModule,
+    RegularConv,
+)
+from mmdense.modules.global_attention_upsample import GlobalAttentionUpsample
+from mmdense.modules.global_net import GlobalNet
+from mmdense.modules.keypoint_predictor import KeypointPredictor
+from mmdense.modules.rearrangement import Rearrangement
+from mmdense.modules.squeeze_excite_attention import SqueezeExciteAttention
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+HALF, FULL = torch.bfloat16, torch.float32
+FINE, COARSE = (2, 8, 12, 10), (2, 8, 6, 5)
+# A module, the shapes it is given in float32, and the dtype it returns under
+# autocast: a shift keeps that of its input, and so does the module that adds
+# what it shifted.
+CASES = dict(
+    adaptive=(lambda: AdaptiveDilatedConv2d(8, 4, 3, padding=1), [FINE],
+              HALF),
+    rates=(lambda: DilationRateRegression(8, 4), [FINE], FULL),
+    shift=(lambda: ChannelShift(8), [FINE], FULL),
+    correlation=(lambda: CorrelationAttention(8, 4, 'softplus'), [FINE],
+                 HALF),
+    gate=(lambda: CorrelationAttention(8, 4, 'sigmoid'), [FINE], HALF),
+    feature_shift=(lambda: FeatureShiftModule(8, 6), [FINE], FULL),
+    light_shift=(lambda: FeatureShiftModule(8, 6, 'sigmoid'), [FINE], FULL),
+    group_conv=(lambda: DepthwiseSeparableGroupConv(8, 2, 4), [FINE], HALF),
+    regular=(lambda: RegularConv(8), [FINE], HALF),
+    flattening=(lambda: FlatteningModule(
+        8, 2, [dict(groups_first=2, groups_second=4)]), [FINE], HALF),
+    rearrangement=(lambda: Rearrangement(8, 2), [FINE], FULL),
+    pyramid=(lambda: FeaturePyramidAttention(8, 4, 4), [FINE], HALF),
+    squeeze=(lambda: SqueezeExciteAttention(8, 4, 2), [FINE], HALF),
+    upsample=(lambda: GlobalAttentionUpsample(8, 8, 4), [FINE, COARSE], HALF),
+    global_net=(lambda: GlobalNet([8, 8], 4, 2), [[FINE, COARSE]], HALF),
+    predictor=(lambda: KeypointPredictor(8, 3, 8, groups=2), [COARSE, FINE],
+               HALF))
+
+
+def built(case):
+    make, shapes, dtype = case
+    torch.manual_seed(0)
+    module = make().eval()
+
+    def draw(shape):
+        if isinstance(shape, list):
+            return [draw(s) for s in shape]
+        return torch.randn(shape)
+
+    return module, [draw(shape) for shape in shapes], dtype
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_autocast_stays_near_float32(name):
+    module, maps, dtype = built(CASES[name])
+    with torch.no_grad():
+        full = module(*maps)
+        with torch.autocast('cpu', torch.bfloat16):
+            half = module(*maps)
+    full, half = ([o] if isinstance(o, torch.Tensor) else o
+                  for o in (full, half))
+    for a, b in zip(full, half, strict=True):
+        assert b.dtype == dtype and torch.isfinite(b).all()
+        scale = a.abs().max()
+        assert scale > 0
+        torch.testing.assert_close(
+            b.float() / scale, a / scale, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_autocast_trains(name):
+    module, maps, _ = built(CASES[name])
+    with torch.autocast('cpu', torch.bfloat16):
+        out = module.train()(*maps)
+    out = [out] if isinstance(out, torch.Tensor) else out
+    parameters = list(module.parameters())
+    if not parameters:
+        return
+    sum(o.float().square().mean() for o in out).backward()
+    for parameter in parameters:
+        assert parameter.grad.dtype == torch.float32
+        assert torch.isfinite(parameter.grad).all()
+
+
+def test_positions_keep_float32():
+    """In bfloat16 a shift of 100.25 pixels would be one of 100."""
+    shift = ChannelShift(1)
+    with torch.no_grad():
+        shift.offset.copy_(torch.tensor([[0., -100.25]]))
+    x = torch.zeros(1, 1, 1, 128)
+    x[..., 101] = 1
+    with torch.autocast('cpu', torch.bfloat16), torch.no_grad():
+        out = shift(x.bfloat16())
+    assert out.dtype == torch.bfloat16
+    assert out[0, 0, 0, 0] == 0.25 and out[0, 0, 0, 1] == 0.75
+
+
+def test_rates_keep_float32():
+    """In bfloat16 a rate of 1.001 would be one of 1."""
+    layer = AdaptiveDilatedConv2d(1, 1, 3, padding=1)
+    torch.nn.init.constant_(layer.rate_regression.fc2.bias, 1.001)
+    with torch.autocast('cpu', torch.bfloat16), torch.no_grad():
+        rate = layer.rate_regression(torch.ones(1, 1, 4, 4).bfloat16())
+    assert rate.item() == pytest.approx(1.001, abs=1e-6)
+
+
+SMALL = dict(
+    flattenet='mmpose/flattenet/td-hm_flattenet-res18_quick_synthetic-128x96',
+    adaptive='mmpose/adaptive_dilated_conv/'
+    'td-hm_adc-res18_quick_synthetic-128x96',
+    shortcut='mmpose/spatial_shortcut/'
+    'td-hm_ssn-3block-k256_quick_synthetic-128x96',
+    pyramid='mmseg/pyramid_attention/'
+    'pyramid-attention_r18-d16_quick_synthetic-128x128')
+
+
+def small(method):
+    from mmdense.analysis import complexity
+    pytest.importorskip(SMALL[method].split('/')[0])
+    return complexity.load_config(CONFIGS / f'{SMALL[method]}.py')
+
+
+@pytest.mark.parametrize('method', SMALL)
+def test_a_network_is_one_graph(method):
+    from mmdense.analysis import complexity
+    config = small(method)
+    model = complexity.build_model(config).eval()
+    image = torch.zeros(1, 3, *complexity.input_shape(config))
+    torch._dynamo.reset()
+    with torch.no_grad():
+        found = torch._dynamo.explain(model)(image, None, mode='tensor')
+    assert found.graph_break_count == 0, found.break_reasons
+    assert found.graph_count == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', SMALL)
+@pytest.mark.parametrize('way', ['bfloat16', 'compile'])
+def test_a_network_trains(method, way):
+    from mmdense.analysis.training_step import training_step
+    torch._dynamo.reset()
+    step = training_step(small(method), 2, way)
+    losses = [step() for _ in range(4)]
+    assert all(map(math.isfinite, losses)) and losses[-1] < losses[0]

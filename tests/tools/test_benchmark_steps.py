@@ -1,0 +1,39 @@
+"""The table of training steps, on the smallest network."""
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = (ROOT / 'configs' / 'mmpose' / 'flattenet' /
+          'td-hm_flattenet-res18_quick_synthetic-128x96.py')
+
+
+@pytest.fixture
+def main():
+    import importlib.util
+    spec = importlib.util.spec_from_file_location(
+        'benchmark_steps', ROOT / 'tools' / 'benchmark_steps.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module.main
+    import logging
+    logging.disable(logging.NOTSET)
+
+
+def test_each_config_is_a_row(main, capsys):
+    pytest.importorskip('mmpose')
+    assert main([str(CONFIG), '--ways', 'bfloat16', '--repeats', '1']) == 0
+    row = capsys.readouterr().out.splitlines()[-1].split('|')
+    assert row[1].strip() == CONFIG.stem
+    assert float(row[2]) > 0 and float(row[3]) > 0
+
+
+def test_a_wrong_config_is_named(main):
+    with pytest.raises(SystemExit, match='nowhere.py'):
+        main(['nowhere.py'])
+
+
+def test_no_repeats_are_refused(main, capsys):
+    with pytest.raises(SystemExit):
+        main([str(CONFIG), '--repeats', '0'])
+    assert '--repeats wants at least 1, got 0' in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""How long a training step takes: eager, in bfloat16 and compiled.
+
+    python tools/benchmark_steps.py CONFIG... --batch 2
+
+A step is the host's ``train_step`` on noise with random labels: forward,
+loss, backward and the config's optimizer. The ways are timed in turn in one
+run, in CPU time of this process, so that the ratios stand on a busy machine.
+"""
+import argparse
+import logging
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from mmdense.analysis import complexity
+from mmdense.analysis.benchmark import compare
+from mmdense.analysis.training_step import WAYS, training_step
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='+', metavar='CONFIG')
+    parser.add_argument(
+        '--ways', nargs='+', choices=WAYS[1:], default=WAYS[1:],
+        help='what is compared with eager (default: all)')
+    parser.add_argument('--batch', type=int, default=2)
+    parser.add_argument(
+        '--repeats', type=int, default=15,
+        help='samples of each (default: 15)')
+    parser.add_argument(
+        '--threads', type=int, default=1,
+        help='threads of the CPU (default: 1)')
+    args = parser.parse_args(argv)
+    for name in ('batch', 'repeats', 'threads'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} wants at least 1, got '
+                         f'{getattr(args, name)}')
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    torch.set_num_threads(args.threads)
+    # mmengine logs the learning rate of every parameter.
+    logging.disable(logging.INFO)
+    print(f'batch {args.batch}, {args.threads} threads, CPU time, torch '
+          f'{torch.__version__}')
+    print('| config | eager, ms | ' +
+          ' | '.join(f'{way} / eager' for way in args.ways) + ' |')
+    print('| --- |' + ' --- |' * (len(args.ways) + 1))
+    for name in args.configs:
+        try:
+            config = complexity.load_config(name)
+            eager = training_step(config, args.batch)
+            ratios = [
+                compare(
+                    training_step(config, args.batch, way),
+                    eager,
+                    repeats=args.repeats,
+                    clock=time.process_time) for way in args.ways
+            ]
+        except ValueError as error:
+            raise SystemExit(f'benchmark_steps: {error}') from None
+        milliseconds = statistics.median(ratios[0].b) * 1e3
+        print(f'| {Path(name).stem} | {milliseconds:.0f} | ' +
+              ' | '.join(f'{ratio.median:.2f}' for ratio in ratios) + ' |',
+              flush=True)
+        torch.compiler.reset()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
