@@ -282,8 +282,8 @@ def plot_channels(statistics: RateStatistics, layers: list[str],
                 at, mean - std, mean + std, color=line.get_color(), alpha=.15)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel('channel')
-        axes.set_ylabel('dilation rate')
-    panels[0].legend()
+        axes.set_ylabel('dilation rate (of nominal)')
+    panels[0].legend(title='person')
     figure.savefig(path, dpi=150)
 
 
@@ -298,6 +298,7 @@ def plot_layers(statistics: RateStatistics, path: str | Path) -> None:
     for group, means in zip(GROUPS, statistics.layer_means(), strict=True):
         axes.plot(at, means, marker='.', label=group)
     axes.set_xticks(at, statistics.layers, rotation=90, fontsize=7)
-    axes.set_ylabel('mean dilation rate')
-    axes.legend()
+    axes.set_xlabel('adaptive convolution, in the order of the network')
+    axes.set_ylabel('mean dilation rate (multiple of the nominal dilation)')
+    axes.legend(title='person')
     figure.savefig(path, dpi=150)

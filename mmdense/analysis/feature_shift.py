@@ -225,6 +225,8 @@ def plot_offsets(offsets: dict[str, np.ndarray], path: str | Path) -> None:
         axes.set_title(name, fontsize=8)
         axes.axhline(0, linewidth=.3, color='grey')
         axes.axvline(0, linewidth=.3, color='grey')
+        axes.set_xlabel('dx (pixel of the map)', fontsize=7)
+        axes.set_ylabel('dy (pixel of the map)', fontsize=7)
     figure.savefig(path, dpi=120)
 
 
@@ -238,7 +240,8 @@ def plot_contributions(counts: dict[str, np.ndarray], keypoints: list[str],
     for k, (name, count) in enumerate(counts.items()):
         axes.bar(at + k * width, count, width, label=name)
     axes.set_xticks(at + 0.4, keypoints, rotation=60, fontsize=8)
-    axes.set_ylabel(f'channels with a score above {THRESHOLD}')
+    axes.set_xlabel('keypoint')
+    axes.set_ylabel(f'number of channels with a score above {THRESHOLD}')
     axes.legend()
     figure.savefig(path, dpi=120)
 
@@ -263,4 +266,7 @@ def plot_fields(nonlocal_map: np.ndarray, points: list[tuple[int, int]],
             cmap='Reds', edgecolors='grey', linewidths=.2)
         second.set(xlim=(0, width), ylim=(height, 0), aspect='equal')
         second.set_title(f'window at {point}', fontsize=8)
+    for axes in panels:
+        axes.set_xlabel('column (pixel of the map)', fontsize=7)
+        axes.set_ylabel('row (pixel of the map)', fontsize=7)
     figure.savefig(path, dpi=120)

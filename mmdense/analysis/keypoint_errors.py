@@ -283,6 +283,7 @@ def plot(errors: dict[str, KeypointErrors], path: str | Path) -> None:
             label=name)
         axes.bar_label(bars, fmt='%.2f', fontsize=8)
     axes.set_xticks(at, KINDS[1:])
+    axes.set_xlabel('kind of error')
     axes.set_ylabel('share of labelled keypoints (%)')
     axes.legend()
     figure.savefig(path, dpi=150)

@@ -1,0 +1,118 @@
+"""The curves of a training, from what mmengine's LocalVisBackend wrote."""
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ['Curves', 'plot', 'read', 'scalar_files']
+
+# How long things took and where they stood: no curves.
+NO_CURVES = {'time', 'data_time', 'memory', 'eta', 'iter', 'epoch', 'step'}
+# What COCO's evaluation gives where there is nothing to evaluate.
+NOTHING = -1
+
+
+@dataclass
+class Curves:
+    """Values by their names, each with the step it was taken at.
+
+    Attributes:
+        training (dict[str, dict[int, float]]): Losses, learning rate and
+            what else is logged while training; by iteration.
+        metrics (dict[str, dict[int, float]]): Of the validations.
+        metric_step (str): What these go by, ``'epoch'`` or ``'iteration'``.
+    """
+    training: dict[str, dict[int, float]] = field(default_factory=dict)
+    metrics: dict[str, dict[int, float]] = field(default_factory=dict)
+    metric_step: str = 'iteration'
+
+
+def scalar_files(path: str | Path) -> list[Path]:
+    """The scalars of a work folder's runs, oldest first, or one such file.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    # mmengine names a run's folder by its time.
+    files = sorted(path.glob('*/vis_data/scalars.json'))
+    if not files:
+        raise ValueError(
+            f'{path} holds no */vis_data/scalars.json: wants the work folder '
+            'of a training, or such a file')
+    return files
+
+
+def read(files: Iterable[Path]) -> Curves:
+    """Read the records of a training's runs.
+
+    Where a resumed run logged a step again, it counts.
+
+    Raises:
+        ValueError: If a line is no record, or there is nothing to draw.
+    """
+    curves = Curves()
+    for file in files:
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            try:
+                record = json.loads(line)
+                step = record['step']
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(
+                    f'{file}, line {number}: wants a record of mmengine with '
+                    f'a step, got {line[:60]!r}') from None
+            # Validations are logged without an iteration; their step is the
+            # epoch wherever the training counts epochs.
+            training = 'iter' in record
+            if training and 'epoch' in record:
+                curves.metric_step = 'epoch'
+            into = curves.training if training else curves.metrics
+            for name, value in record.items():
+                if (name not in NO_CURVES and isinstance(value, int | float)
+                        and (training or value != NOTHING)):
+                    into.setdefault(name, {})[step] = value
+    if not curves.training and not curves.metrics:
+        raise ValueError('there is nothing to draw in '
+                         f'{", ".join(map(str, files))}')
+    return curves
+
+
+def _panels(curves: Curves) -> list[tuple[str, str, dict]]:
+    """(axis below, axis beside, curves) of each panel."""
+    losses = {n: c for n, c in curves.training.items() if 'loss' in n}
+    rates = {n: c for n, c in curves.training.items()
+             if n == 'lr' or n.endswith('_lr')}
+    panels = [('iteration', 'loss', losses),
+              ('iteration', 'learning rate', rates)]
+    # Norms and accuracies have no scale in common.
+    panels += [('iteration', f'{name} (training)', {name: curve})
+               for name, curve in curves.training.items()
+               if name not in losses and name not in rates]
+    panels.append((curves.metric_step, 'metric, as the evaluator prints it',
+                   curves.metrics))
+    return [panel for panel in panels if panel[2]]
+
+
+def plot(curves: Curves, path: str | Path) -> None:
+    """Draw losses, learning rate, other training values and metrics."""
+    from matplotlib.figure import Figure
+    panels = _panels(curves)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(6.4 * columns, 3.6 * rows), layout='constrained')
+    axes_of = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in axes_of[len(panels):]:
+        axes.set_axis_off()
+    for axes, (below, beside, drawn) in zip(axes_of, panels, strict=False):
+        for name, curve in drawn.items():
+            few = len(curve) < 40
+            axes.plot(list(curve), list(curve.values()), label=name,
+                      linewidth=1, marker='.' if few else None)
+        axes.set_xlabel(below)
+        axes.set_ylabel(beside)
+        axes.grid(alpha=.3)
+        if len(drawn) > 1:
+            axes.legend(fontsize=7)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,42 @@
+"""Draws the curves of a training: losses, learning rate, metrics.
+
+    python tools/curves.py work_dirs/quickstart --out curves.png
+    python tools/curves.py work_dirs/NAME/TIME/vis_data/scalars.json \\
+        --out curves.png
+
+A work folder's runs, resumed ones for instance, make one curve.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from mmdense.analysis import training_curves
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'log', help='work folder of a training, or a scalars.json in it')
+    parser.add_argument(
+        '--out', type=Path, required=True, help='picture to write')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        curves = training_curves.read(training_curves.scalar_files(args.log))
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        training_curves.plot(curves, args.out)
+    except ValueError as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    names = ', '.join({**curves.training, **curves.metrics})
+    print(f'wrote {args.out}: {names}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
