@@ -57,6 +57,7 @@ model = dict(
 DEFORMABLE = '''
 _base_ = '{configs}/mmdet/flattenet/centernet-flattenet_r18_quick_synthetic.py'
 model = dict(backbone=dict(
+    depth=50, stem_channels=8, base_channels=8,
     dcn=dict(
         _delete_=True, type='DCNv2', deform_groups=1,
         fallback_on_stride=False),
