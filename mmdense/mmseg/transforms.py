@@ -23,6 +23,9 @@ WEIGHTS = 'gt_weight_map'
 class LabelsFromValues(BaseTransform):
     """Turns pixel values of a label picture into class indices.
 
+    Without a label picture, as mmseg's inferencer runs a test pipeline, it
+    does nothing.
+
     Args:
         values (Sequence[int]): The value of each class, in order.
 
@@ -34,7 +37,9 @@ class LabelsFromValues(BaseTransform):
         self.values = list(values)
 
     def transform(self, results: dict) -> dict:
-        label = results['gt_seg_map']
+        label = results.get('gt_seg_map')
+        if label is None:
+            return results
         table = np.full(256, len(self.values), np.uint8)
         table[self.values] = np.arange(len(self.values))
         classes = table[label]

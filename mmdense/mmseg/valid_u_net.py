@@ -116,8 +116,10 @@ class ValidConvHead(BaseDecodeHead):
 
     def predict_by_feat(self, seg_logits: Tensor,
                         batch_img_metas: list[dict]) -> Tensor:
-        """The logits as they are: they do not reach the image's border."""
-        return seg_logits
+        """Refuses: mmseg would stretch the middle over the whole image."""
+        raise NotImplementedError(
+            'ValidConvHead predicts in an mmdense.OverlapTileSegmentor alone: '
+            'its logits cover the middle of the image')
 
 
 @MODELS.register_module()

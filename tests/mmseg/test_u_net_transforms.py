@@ -40,6 +40,11 @@ def test_labels_from_values_become_class_indices():
     assert results['gt_seg_map'].tolist() == [[0, 1], [1, 0]]
 
 
+def test_an_image_without_labels_passes():
+    image = dict(img=np.zeros((4, 4), np.uint8))
+    assert build('LabelsFromValues', values=[0, 255])(image) == image
+
+
 def test_a_value_of_no_class_is_named():
     results = dict(
         gt_seg_map=np.array([[0, 7, 255]], np.uint8), seg_map_path='x/3.png')
@@ -88,16 +93,18 @@ def test_a_file_cut_short_is_computed_again(tmp_path):
 
 def test_deformation_moves_image_and_maps_alike():
     np.random.seed(3)  # noqa: NPY002
-    before = build('BorderWeights')(sample((64, 80)))
+    before = sample((64, 80))
+    before['gt_seg_map'] *= 9  # so that a mixture would be seen
+    before = build('BorderWeights', cell=9)(before)
     weights = before['gt_weight_map'].copy()
     label = before['gt_seg_map'].copy()
     after = build('ElasticDeformation', std=6)(before)
     moved = after['gt_seg_map'] != label
     assert 0.02 < moved.mean() < 0.6
-    assert set(np.unique(after['gt_seg_map'])) == {0, 1}
+    assert set(np.unique(after['gt_seg_map'])) == {0, 9}
     # Image and label still agree but for the seams between pixels.
     bright = after['img'][..., 0] > 120
-    assert (bright == after['gt_seg_map']).mean() > 0.98
+    assert (bright == (after['gt_seg_map'] == 9)).mean() > 0.98
     assert after['gt_weight_map'].dtype == np.float32
     assert weights.min() - 1e-5 < after['gt_weight_map'].min()
     assert after['gt_weight_map'].max() < weights.max() + 1e-5

@@ -131,6 +131,13 @@ def test_prediction_has_the_images_size_and_no_seams(size):
     assert torch.equal(a.pred_sem_seg.data[0], a.seg_logits.data.argmax(0))
 
 
+def test_another_segmentor_may_not_stretch_the_middle_over_the_image():
+    model = build()
+    with pytest.raises(NotImplementedError, match='OverlapTileSegmentor'):
+        model.encode_decode(
+            torch.zeros(1, 1, 22, 26), [dict(img_shape=(22, 26))])
+
+
 def test_predictions_of_a_test_step_keep_the_label_of_the_sample():
     model = build().eval()
     data = dict(
