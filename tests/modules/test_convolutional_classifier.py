@@ -28,7 +28,7 @@ def narrow_vgg16():
 
 
 def alexnet():
-    # What it throws away of a random start, the comparison needs.
+    # Its own start leaves the logits too small to tell apart.
     net = models.alexnet()
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

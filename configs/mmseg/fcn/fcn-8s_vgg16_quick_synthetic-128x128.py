@@ -21,7 +21,7 @@ val_evaluator = [
     dict(type='mmdense.SegmentationScores')
 ]
 test_evaluator = val_evaluator
-# AdamW, because 500 iterations are too few for SGD from nothing.
+# AdamW, because 150 iterations are too few for SGD from nothing.
 optim_wrapper = dict(
     optimizer=dict(
         _delete_=True, type='AdamW', lr=5e-4, weight_decay=1e-4))
@@ -31,11 +31,11 @@ param_scheduler = [
         eta_min=0,
         power=0.9,
         begin=0,
-        end=500,
+        end=150,
         by_epoch=False)
 ]
-train_cfg = dict(max_iters=500, val_interval=500)
+train_cfg = dict(max_iters=150, val_interval=150)
 default_hooks = dict(
-    checkpoint=dict(interval=500),
+    checkpoint=dict(interval=150),
     check=dict(type='mmdense.CheckpointCheckHook'))
 randomness = dict(seed=0)
