@@ -48,12 +48,6 @@ data_root = 'data/synthetic/detection/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    # A box without area is no object, nor is one without a pixel.
-    dict(
-        type='FilterAnnotations',
-        min_gt_bbox_wh=(0, 0),
-        by_mask=True,
-        keep_empty=False),
     dict(type='Resize', scale=(128, 128), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs')
