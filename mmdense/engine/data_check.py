@@ -112,9 +112,14 @@ def config_faults(config, loader: str, decode: bool = False) -> Iterator[str]:
     if isinstance(annotations, str) and annotations.endswith('.json'):
         path = Path(inner.get('data_root') or '', annotations)
         try:
-            json.loads(path.read_text())
+            content = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             yield f'{path}: no annotations: {error}'
+            return
+        # mmdet leaves such a box out, and nobody knows.
+        name = _not_finite(content, path.name)
+        if name:
+            yield f'{path}: {name} is not finite'
             return
     try:
         with DefaultScope.overwrite_default_scope(config.default_scope):
