@@ -15,6 +15,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+import mmdense.registry  # noqa: F401 - checkpoints load
 from mmdense.engine.whole_files import WholeFileBackend
 
 
