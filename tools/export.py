@@ -36,8 +36,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='image size (default: what the config trains at)')
     parser.add_argument(
         '--fixed-size', action='store_true',
-        help='take no other image size: quicker to export, by minutes with '
-        'adaptive dilated convolutions')
+        help='take no other image size')
     parser.add_argument(
         '--tolerance', type=float, default=1e-4,
         help='largest difference over largest value (default: %(default)s)')

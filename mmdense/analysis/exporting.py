@@ -60,8 +60,7 @@ def program_of(
         model (nn.Module): A host's, in eval mode.
         shape (tuple[int, int]): Height and width in pixels it is to take.
         channels (int): Of the images.
-        fixed_size (bool): Take no other size: quicker to trace, which with
-            adaptive dilated convolutions takes minutes otherwise.
+        fixed_size (bool): Take no other size.
 
     Returns:
         tuple[ExportedProgram, list[str]]: The graph, and which of
