@@ -4,7 +4,7 @@ From nothing: the paper starts from a classifier of ImageNet.
 """
 _base_ = './padded-unet-narrow_1xb1-300_isbi2012-256x256.py'
 # FCN's classifiers take three channels.
-load = [dict(type='LoadImageFromFile'), *_base_.load[1:]]
+load = [step for step in _base_.load if step != _base_.grey]
 model = dict(
     data_preprocessor=dict(mean=[125.25] * 3, std=[43.67] * 3),
     backbone=dict(

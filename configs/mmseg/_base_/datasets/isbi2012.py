@@ -10,8 +10,12 @@ is what U-Net's unpadded convolutions lose on each side: the crop's middle,
 """
 metainfo = dict(
     classes=('membrane', 'cell'), palette=[[0, 0, 0], [255, 255, 255]])
+# One of three equal channels: read as grey, an image would do here, but not in
+# mmseg's inferencer, which hands over three.
+grey = dict(type='RandomGrayscale', prob=1., channel_weights=(1, 0, 0))
 load = [
-    dict(type='LoadImageFromFile', color_type='grayscale'),
+    dict(type='LoadImageFromFile'),
+    grey,
     dict(type='LoadAnnotations'),
     dict(type='mmdense.LabelsFromValues', values=[0, 255])
 ]
