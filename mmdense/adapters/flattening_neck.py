@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmdense.modules.arguments import check_axes
 from mmdense.modules.flattening import FlatteningModule
 from mmdense.registry import MODELS
 
@@ -44,6 +45,8 @@ class FlatteningNeck(BaseModule):
                  in_index: int = -1,
                  init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
+        if not isinstance(in_index, int):
+            raise TypeError(f'in_index wants an integer, got {in_index!r}')
         self.in_channels = in_channels
         self.in_index = in_index
         self.rearrange = rearrange
@@ -72,6 +75,7 @@ class FlatteningNeck(BaseModule):
                 f'FlatteningNeck wants the feature at in_index='
                 f'{self.in_index}, the backbone gives {len(feats)}')
         x = feats[self.in_index]
+        check_axes(x, f'feats[{self.in_index}]')
         if x.shape[1] != self.in_channels:
             raise ValueError(
                 f'FlatteningNeck wants in_channels={self.in_channels} at '

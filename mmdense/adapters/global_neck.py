@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmdense.modules.arguments import check_axes
 from mmdense.modules.global_net import GlobalNet
 from mmdense.registry import MODELS
 
@@ -45,6 +46,8 @@ class GlobalNeck(BaseModule):
             tuple[Tensor, ...]: ``early`` of ``feats``, then one merged
             feature (N, out_channels, H_i, W_i) for each, coarsest first.
         """
+        for index, x in enumerate(feats):
+            check_axes(x, f'feats[{index}]')
         channels = [x.shape[1] for x in feats]
         if channels != self.in_channels:
             raise ValueError(f'GlobalNeck wants in_channels='

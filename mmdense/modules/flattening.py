@@ -204,11 +204,14 @@ class FlatteningModule(nn.Module):
         self.in_channels = in_channels
         self.layers = nn.ModuleList()
         channels = in_channels
-        for arguments in layers:
+        for index, arguments in enumerate(layers):
             arguments = dict(arguments)
             layer = RegularConv if arguments.pop('regular', False) \
                 else DepthwiseSeparableGroupConv
-            self.layers.append(layer(channels, **arguments))
+            try:
+                self.layers.append(layer(channels, **arguments))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f'layers[{index}]: {error}') from None
             channels = self.layers[-1].out_channels
         self.rearrangement = Rearrangement(channels, upscale, rearrangement,
                                            seed)
