@@ -7,13 +7,12 @@ writes the images; everything is trained from nothing.
 """
 _base_ = [
     '../_base_/models/flattenet_r101.py',
-    'mmseg::_base_/datasets/pascal_voc12.py',
+    '../_base_/datasets/synthetic_people.py',
     'mmseg::_base_/default_runtime.py',
     '../_base_/schedules/flattenet_62k.py'
 ]
-crop_size = (128, 128)
 model = dict(
-    data_preprocessor=dict(size=crop_size),
+    data_preprocessor=dict(size=_base_.crop_size),
     backbone=dict(
         depth=18, stem_channels=32, base_channels=32, init_cfg=None),
     neck=dict(
@@ -31,32 +30,6 @@ model = dict(
                 multiplier=4)
         ]),
     decode_head=dict(in_channels=32, channels=32, num_classes=2))
-dataset = dict(
-    type='BaseSegDataset',
-    metainfo=dict(
-        classes=('background', 'person'),
-        palette=[[0, 0, 0], [192, 128, 128]]),
-    data_root='data/synthetic/people-masks/VOC2012')
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs')
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=crop_size),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs')
-]
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    dataset=dict(dataset, pipeline=train_pipeline))
-val_dataloader = dict(
-    num_workers=1, dataset=dict(dataset, pipeline=test_pipeline))
-test_dataloader = val_dataloader
 
 # AdamW, because 400 iterations are too few for SGD from nothing.
 optim_wrapper = dict(
