@@ -1,0 +1,214 @@
+"""Every command of every page is one that its program takes.
+
+Bash itself reads a page's blocks, so that loops, variables and continued
+lines mean here what they mean to a reader; it finds no program, and says
+which it was to call with what. The words are then parsed, not run, by whom
+they are for. What is written in CAPITALS a reader fills in.
+"""
+import ast
+import functools
+import importlib.util
+import re
+import runpy
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from mmdense.config_path import config_path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / 'README.md'
+PAGES = [
+    README, *sorted(ROOT.glob('configs/**/README.md')),
+    *sorted(ROOT.glob('mmdense/**/README.md'))
+]
+TOOLS = sorted((ROOT / 'tools').glob('*.py'))
+# Nothing of this repository can break these.
+FOREIGN = ('git', 'pip', 'wget')
+LISTEN = r'''
+cd() { :; }
+command_not_found_handle() {
+    printf '%s\0' "$@" '' >>"$HEARD"
+    echo PRINTED
+}
+'''
+
+
+def blocks(text, language):
+    return re.findall(rf'^```{language}\n(.*?)^```', text, re.M | re.S)
+
+
+def spans(text):
+    """What stands between backticks in a page's prose."""
+    prose = re.sub(r'^```.*?^```', '', text, flags=re.M | re.S)
+    return [' '.join(span.split()) for span in re.findall(r'`([^`]+)`', prose)]
+
+
+def written_commands(text):
+    """Bash that holds a page's commands, or those of a tool's docstring."""
+    yield from blocks(text, 'bash')
+    for span in spans(text):
+        # `mim test` and `python tools/doctor.py` are names, no commands.
+        if re.match(r'(python \S+ |mim \S+ \S+ |bash )\S', span):
+            yield span
+        tool = re.match(r'(\w+\.py) ', span)
+        if tool and (ROOT / 'tools' / tool[1]).is_file():
+            yield f'python tools/{span}'
+    for line in re.findall(r'^    (python (?:.*\\\n)*.*)', text, re.M):
+        # Some say beside a command what it does.
+        yield re.sub(r'(?<=\S) {3,}.*', '', line)
+
+
+def commands_of(text, folder):
+    """The words of each command, as a program would get them."""
+    heard = folder / 'heard'
+    heard.write_bytes(b'')
+    done = subprocess.run(
+        ['/bin/bash', '-c', '\n'.join([LISTEN, *written_commands(text)])],
+        cwd=folder, env=dict(PATH='/nowhere', HEARD=str(heard)),
+        capture_output=True, text=True)
+    assert not done.stderr, done.stderr
+    return [one.split('\0') for one in heard.read_text().split('\0\0') if one]
+
+
+class ParsedError(Exception):
+    """The command line was taken."""
+
+
+def assert_parses(main, words):
+    """Let a program read its command line, and stop it there."""
+    parse = ArgumentParser.parse_args
+
+    def parse_and_stop(self, args=None, namespace=None):
+        parse(self, args, namespace)
+        raise ParsedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', ['program', *words])
+        patch.setattr(ArgumentParser, 'parse_args', parse_and_stop)
+        with pytest.raises(ParsedError):
+            main()
+
+
+@functools.cache
+def main_of(tool):
+    path = ROOT / 'tools' / f'{tool}.py'
+    spec = importlib.util.spec_from_file_location(f'readme_{tool}', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@functools.cache
+def parse_args_of(host, script):
+    """Of the train.py or test.py that a host comes with."""
+    package = Path(pytest.importorskip(host).__file__).parent
+    path = package / '.mim' / 'tools' / f'{script}.py'
+    return runpy.run_path(str(path))['parse_args']
+
+
+def is_filled_in(word):
+    return re.fullmatch(r'[A-Z][A-Z_0-9.]*', Path(word).stem) is not None
+
+
+def check_host_script(host, script, words):
+    """`train` and `test`; without a host, that of the config."""
+    config = words[0]
+    if not is_filled_in(config):
+        host = host or config_path(config).parts[-3]
+    assert_parses(parse_args_of(host or 'mmpose', script), words)
+
+
+def check_tool(tool, words):
+    if tool in ('train', 'test'):
+        check_host_script(None, tool, words)
+    else:
+        assert_parses(main_of(tool), words)
+
+
+def check_mim(command, *words):
+    module = pytest.importorskip(f'mim.commands.{command}')
+    given = module.cli.make_context(command, list(words)).params
+    package, others = given['package'], given['other_args']
+    if command == 'run':
+        assert package == 'mmdense', 'only tools of ours are checked'
+        check_tool(given['command'], others)
+        return
+    checkpoint = [given['checkpoint']] if given.get('checkpoint') else []
+    check_host_script(None if package == 'mmdense' else package, command,
+                      [given['config'], *checkpoint, *others])
+
+
+def check_python(script, *words):
+    if script == '-c':
+        ast.parse(words[0])
+    elif script == '-m':
+        assert words[:2] == ('mmdense', 'path')
+        assert is_filled_in(words[2]) or config_path(words[2])
+    else:
+        assert Path(script).parts[0] == 'tools'
+        check_tool(Path(script).stem, words)
+
+
+def check(program, *words):
+    for word in words:
+        if re.match(r'(configs|tools|tests|requirements)/', word):
+            path = ROOT / word
+            assert (path.parent if is_filled_in(word) else path).exists()
+    if program == 'python':
+        check_python(*words)
+    elif program == 'bash':
+        assert Path(words[0]).parts[0] == 'tools'
+    elif program == 'mim':
+        check_mim(*words)
+    elif program == 'torchrun':
+        from torch.distributed.run import get_args_parser
+        get_args_parser().parse_args(words)
+    else:
+        assert program in FOREIGN, 'nobody checks this program'
+
+
+def check_commands(text, folder):
+    for words in commands_of(text, folder):
+        try:
+            check(*words)
+        except (AssertionError, SystemExit, FileNotFoundError) as error:
+            pytest.fail(f'{" ".join(words)}: {error!r}', pytrace=False)
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name_of)
+def test_the_commands_of_a_page_are_taken(page, tmp_path):
+    check_commands(page.read_text(), tmp_path)
+
+
+@pytest.mark.parametrize('path', TOOLS, ids=name_of)
+def test_the_commands_in_a_tools_docstring_are_taken(path, tmp_path):
+    check_commands(ast.get_docstring(ast.parse(path.read_text())), tmp_path)
+
+
+def test_the_readme_lists_every_tool():
+    listed = {span.split()[0] for span in spans(README.read_text())}
+    assert {path.name for path in TOOLS} - listed == set()
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name_of)
+def test_the_links_and_python_of_a_page_hold(page):
+    text = page.read_text()
+    for link in re.findall(r'\]\((?!https?:|#)([^)#]+)', text):
+        assert (page.parent / link).exists(), link
+    for code in blocks(text, 'python'):
+        ast.parse(code)
+    source = '\n'.join(
+        path.read_text() for path in ROOT.glob('mmdense/**/*.py'))
+    registered = re.findall(
+        r"^class (\w+)|register_module\('(\w+)'\)", source, re.M)
+    hosts = 'mmpose', 'mmseg', 'mmdet'
+    assert set(re.findall(r"'mmdense\.(\w+)'", text)) <= {
+        *hosts, *(name for pair in registered for name in pair)}
