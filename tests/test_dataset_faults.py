@@ -230,3 +230,17 @@ def test_an_empty_annotation_file_is_named(data, tmp_path, capsys, content,
     (data / 'pose' / PERSONS).write_text(content)
     assert check_data([str(config)]) == 1
     assert f'{PERSONS}: no annotations' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('content, message', [
+    (None, 'gone.py: no such config'),
+    ("default_scope = 'mmpose'; model = dict()", 'wants one of train_dataloader'),
+])
+def test_what_has_no_data_set_is_not_without_faults(tmp_path, capsys,
+                                                    check_data, content,
+                                                    message):
+    path = tmp_path / 'gone.py'
+    if content is not None:
+        path.write_text(content)
+    assert check_data([str(path)]) == 2
+    assert message in capsys.readouterr().err

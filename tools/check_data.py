@@ -5,7 +5,7 @@
 
 Reads annotations and the headers of images and labels; with --decode every
 image to its end. Prints each fault with its file or annotation, and exits
-with 1 if there is any.
+with 1 if there is any, with 2 where there is nothing to look at.
 """
 import argparse
 import sys
@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = complexity.load_config(args.config)
     except ValueError as error:
-        raise SystemExit(f'check_data: {error}') from None
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
     seen, number = [], 0
     for loader in LOADERS:
         dataset = (config.get(loader) or {}).get('dataset')
@@ -41,6 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         for fault in config_faults(config, loader, args.decode):
             number += 1
             print(fault)
+    if not seen:
+        print(f'error: {args.config} wants one of {", ".join(LOADERS)} with '
+              'a dataset, got none', file=sys.stderr)
+        return 2
     print(f'{number} faults in {len(seen)} data sets')
     return int(number > 0)
 

@@ -78,8 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f'images {"x".join(map(str, one.size))}: largest difference '
               f'{one.largest:.2g} of values up to {one.scale:.2g}, '
               f'{one.relative:.1g} of them')
-    worst = max(one.relative for one in found)
-    if not worst <= args.tolerance:
+    if not all(one.relative <= args.tolerance for one in found):
         print(f'over the tolerance of {args.tolerance:g}')
         return 1
     return 0

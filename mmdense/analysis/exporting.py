@@ -7,7 +7,7 @@ needs nothing of mmdense.
 """
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,6 +196,11 @@ class Difference:
         return self.largest / max(self.scale, 1e-30)
 
 
+def _largest(maps: Iterable[Tensor]) -> float:
+    # Python's max would pass over a NaN.
+    return float(torch.stack([m.abs().max() for m in maps]).max())
+
+
 @torch.no_grad()
 def differences(model: nn.Module, exported: Callable[[Tensor], list[Tensor]],
                 shape: tuple[int, int], channels: int,
@@ -246,7 +251,6 @@ def differences(model: nn.Module, exported: Callable[[Tensor], list[Tensor]],
         found.append(
             Difference(
                 tuple(images.shape),
-                max(float((g - w).abs().max())
-                    for g, w in zip(got, wanted, strict=True)),
-                max(float(w.abs().max()) for w in wanted)))
+                _largest(g - w for g, w in zip(got, wanted, strict=True)),
+                _largest(wanted)))
     return found

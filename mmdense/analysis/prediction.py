@@ -14,6 +14,8 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 from tqdm import tqdm
 
+from mmdense.engine.data_check import file_fault
+
 __all__ = [
     'Host', 'Predictions', 'boxes_by_image', 'image_files', 'predict_images',
     'run_lengths'
@@ -156,6 +158,11 @@ def predict_images(model: nn.Module,
         if scope == 'mmpose':
             visualizer.set_dataset_meta(model.dataset_meta)
         for file in tqdm(files, unit='image', disable=None):
+            # OpenCV fills a cut off JPEG up with grey, and says nothing.
+            fault, _ = file_fault(file, decode=True)
+            if fault:
+                found.skipped[file.name] = fault
+                continue
             image = cv2.imread(str(file))
             if image is None:
                 found.skipped[file.name] = 'cannot be read as an image'

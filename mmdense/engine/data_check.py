@@ -15,8 +15,17 @@ from PIL import Image
 from mmdense.registry import HOOKS
 
 
-def _file_fault(path: str, decode: bool) -> tuple[str | None, tuple | None]:
-    """What is wrong with an image file, and its (width, height)."""
+def file_fault(path: str | Path,
+               decode: bool) -> tuple[str | None, tuple | None]:
+    """What is wrong with an image file, and its (width, height).
+
+    Args:
+        path (str | Path): The file.
+        decode (bool): Whether to read it to its end.
+
+    Returns:
+        tuple: None where nothing is wrong, or no size can be read.
+    """
     if not Path(path).is_file():
         return 'no such file', None
     if not Path(path).stat().st_size:
@@ -73,7 +82,7 @@ def dataset_faults(dataset, decode: bool = False) -> Iterator[str]:
             if path is None or '://' in str(path):
                 continue
             if path not in looked:
-                looked[path] = _file_fault(path, decode)
+                looked[path] = file_fault(path, decode)
                 if looked[path][0]:
                     yield f'{path}: {looked[path][0]}'
             sizes.append(looked[path][1])

@@ -1,5 +1,6 @@
 """tools/export.py writes what other runtimes run, and says where not."""
 import importlib.util
+import math
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,24 @@ def test_an_operator_without_a_standard_form_is_named(
     captured = capsys.readouterr()
     assert 'ModulatedDeformConv2dPack (backbone.layer4.0.conv' in captured.err
     assert captured.err.count('\n') == 1 and not out.exists()
+
+
+@pytest.mark.parametrize('values', [(1., float('nan')), (float('nan'), 1.)])
+def test_a_nan_is_a_difference_wherever_it_is(
+        tool, tmp_path, capsys, monkeypatch, values):
+    class Network(torch.nn.Module):
+        def forward(self, images, samples, mode):
+            return [torch.ones(len(images), 1, 2, 2) for _ in values]
+
+    found = exporting.differences(
+        Network(), lambda images: [
+            torch.full((len(images), 1, 2, 2), v) for v in values],
+        (4, 4), 3, ['batch'])
+    assert all(math.isnan(one.relative) for one in found)
+    whole = exporting.Difference((1, 3, 4, 4), 0., 1.)
+    monkeypatch.setattr(tool, 'export', lambda _: [whole, *found])
+    assert tool.main(['c.py', '--out', str(tmp_path / 'm.onnx')]) == 1
+    assert 'over the tolerance' in capsys.readouterr().out
 
 
 @pytest.mark.slow
