@@ -22,6 +22,10 @@ from torchvision.models.googlenet import (
 PADDING = 100
 
 
+def _response_norm() -> nn.LocalResponseNorm:
+    return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)
+
+
 class _Classifier(nn.Module):
     """``features``, of which two maps are kept, and what came behind them.
 
@@ -91,7 +95,7 @@ class ConvolutionalAlexNet(_Classifier):
         def pool():
             layers = [nn.MaxPool2d(3, 2, ceil_mode=True)]
             if not torchvision_layers:
-                layers.append(nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75))
+                layers.append(_response_norm())
             return nn.Sequential(*layers)
 
         # One child for pool and norm: the numbers stay torchvision's.
@@ -160,8 +164,9 @@ class ConvolutionalGoogLeNet(_Classifier):
 
     The final 7x7 average pool is left out, so a position sees 715 pixels;
     the 907 of Table 1 describe the classifier, which has it. torchvision's
-    layers differ from the original: batch norms instead of biases, 3x3
-    kernels in the 5x5 branches and a 2x2 last pool.
+    layers differ from the original: batch norms instead of biases and of the
+    two local response norms, 3x3 kernels in the 5x5 branches and a 2x2 last
+    pool. Its weights want images in [-1, 1].
 
     Args:
         torchvision_layers (bool): Layers that torchvision's weights fit.
@@ -180,6 +185,9 @@ class ConvolutionalGoogLeNet(_Classifier):
             blocks=[conv, partial(Inception, conv_block=conv), InceptionAux])
         net.conv1.conv.padding = (PADDING, PADDING)
         if not torchvision_layers:
+            # No children of their own: the others keep their names.
+            net.maxpool1 = nn.Sequential(net.maxpool1, _response_norm())
+            net.maxpool2 = nn.Sequential(_response_norm(), net.maxpool2)
             net.maxpool4 = nn.MaxPool2d(3, 2, ceil_mode=True)
             for block in net.children():
                 if isinstance(block, Inception):

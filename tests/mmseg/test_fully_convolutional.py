@@ -104,6 +104,29 @@ def test_googlenets_field_is_the_printed_one_with_its_last_pool():
     assert field.size == (907, 907) and field.stride == (32, 32)
 
 
+@pytest.mark.parametrize('name, function, shifts', [
+    ('fcn-32s_vgg16', 'vgg16', False),
+    ('fcn-32s_alexnet-torchvision', 'alexnet', False),
+    ('fcn-32s_googlenet-torchvision', 'googlenet', True),
+])
+def test_an_image_reaches_the_layers_as_torchvision_brings_it(
+        name, function, shifts):
+    torchvision = pytest.importorskip('torchvision')
+    (weights, *_) = torchvision.models.get_model_weights(function)
+    norm = weights.transforms()
+    rgb = sample()['inputs']
+    expected = (rgb / 255 - torch.tensor(norm.mean).view(3, 1, 1)
+                ) / torch.tensor(norm.std).view(3, 1, 1)
+    if shifts:
+        with torch.device('meta'):
+            network = torchvision.models.googlenet(
+                transform_input=True, init_weights=False)
+        expected = network._transform_input(expected[None])[0]
+    preprocessor = MODELS.build(parsed(name + VOC).model.data_preprocessor)
+    found = preprocessor(dict(inputs=[rgb.flip(0)]), False)['inputs'][0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
 def test_a_config_names_its_classes_and_the_recipe_it_starts_from(path):
     cfg = parsed(path.stem)

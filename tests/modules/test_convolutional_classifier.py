@@ -117,6 +117,16 @@ def test_alexnet_of_the_paper_normalises_behind_its_first_two_pools():
     assert 'LocalResponseNorm' not in kinds[8:]
 
 
+def test_googlenet_of_the_paper_normalises_around_its_second_convolutions():
+    with torch.device('meta'):
+        features = ConvolutionalGoogLeNet().features
+    kinds = [type(m).__name__ for m in features.modules()
+             if not list(m.children())]
+    assert kinds[:7] == ['Conv2d', 'MaxPool2d', 'LocalResponseNorm', 'Conv2d',
+                         'Conv2d', 'LocalResponseNorm', 'MaxPool2d']
+    assert 'LocalResponseNorm' not in kinds[7:]
+
+
 def test_dropout_works_in_training_alone():
     net = ConvolutionalVGG16(1, 64, dropout=0.5)
     image = torch.randn(1, 3, 8, 8)
