@@ -48,13 +48,15 @@ def scalar_files(path: str | Path) -> list[Path]:
 def read(files: Iterable[Path]) -> Curves:
     """Read the records of a training's runs.
 
-    Where a resumed run logged a step again, it counts.
+    Where a resumed run began, what was logged from that step on is left
+    out; a training that began anew leaves nothing of the one before.
 
     Raises:
         ValueError: If a line is no record, or there is nothing to draw.
     """
     curves = Curves()
     for file in files:
+        began = False
         for number, line in enumerate(file.read_text().splitlines(), 1):
             try:
                 record = json.loads(line)
@@ -68,6 +70,10 @@ def read(files: Iterable[Path]) -> Curves:
             training = 'iter' in record
             if training and 'epoch' in record:
                 curves.metric_step = 'epoch'
+            if training and not began:
+                began = True
+                _forget(curves.training, step)
+                _forget(curves.metrics, record.get('epoch', step))
             into = curves.training if training else curves.metrics
             for name, value in record.items():
                 if (name not in NO_CURVES and isinstance(value, int | float)
@@ -77,6 +83,13 @@ def read(files: Iterable[Path]) -> Curves:
         raise ValueError('there is nothing to draw in '
                          f'{", ".join(map(str, files))}')
     return curves
+
+
+def _forget(curves: dict[str, dict[int, float]], begin: int) -> None:
+    for name, curve in list(curves.items()):
+        curves[name] = {s: v for s, v in curve.items() if s < begin}
+        if not curves[name]:
+            del curves[name]
 
 
 def _panels(curves: Curves) -> list[tuple[str, str, dict]]:

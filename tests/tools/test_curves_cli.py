@@ -50,6 +50,15 @@ def test_a_resumed_training_is_one_curve(tmp_path):
     assert curves.metric_step == 'epoch'
 
 
+def test_a_training_begun_anew_leaves_nothing_of_the_one_before(tmp_path):
+    log(tmp_path, '20260101_000000', by_epoch(1, 30))
+    log(tmp_path, '20260102_000000', by_epoch(1, 12, loss=2.))
+    curves = training_curves.read(training_curves.scalar_files(tmp_path))
+    assert curves.training['loss'] == {
+        step: pytest.approx(2 / step) for step in range(1, 13)}
+    assert curves.metrics == {'PCK': {1: .1}}
+
+
 def test_a_training_by_iteration_has_its_metrics_by_iteration(tmp_path):
     path = log(tmp_path, 'run', [
         dict(lr=.1, loss=1., iter=50, step=50), dict(mIoU=3., step=50)])
