@@ -12,12 +12,16 @@ import re
 import runpy
 import subprocess
 import sys
+import types
 from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
+import torch
 
+from mmdense.analysis.complexity import build_model, load_config
 from mmdense.config_path import config_path
+from mmdense.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
@@ -205,10 +209,35 @@ def test_the_links_and_python_of_a_page_hold(page):
         assert (page.parent / link).exists(), link
     for code in blocks(text, 'python'):
         ast.parse(code)
-    source = '\n'.join(
-        path.read_text() for path in ROOT.glob('mmdense/**/*.py'))
+    source = '\n'.join([
+        *(path.read_text() for path in ROOT.glob('mmdense/**/*.py')),
+        *blocks(text, 'python')
+    ])
     registered = re.findall(
         r"^class (\w+)|register_module\('(\w+)'\)", source, re.M)
     hosts = 'mmpose', 'mmseg', 'mmdet'
     assert set(re.findall(r"'mmdense\.(\w+)'", text)) <= {
         *hosts, *(name for pair in registered for name in pair)}
+
+
+def test_the_way_from_a_figure_to_a_module_can_be_gone(tmp_path, monkeypatch):
+    pytest.importorskip('mmpose')
+    way = README.read_text().split('\n## From a paper')[1]
+    module, test, neck, config = blocks(way, 'python')
+    gate = types.ModuleType('mmdense.modules.channel_gate')
+    exec(module, gate.__dict__)
+    monkeypatch.setitem(sys.modules, gate.__name__, gate)
+    tests = {}
+    exec(test, tests)
+    tests['test_a_channel_is_weighed_by_its_mean']()
+    for registry in (MODELS, MODELS.parent):
+        monkeypatch.setattr(
+            registry, '_module_dict', dict(registry.module_dict))
+    exec(neck, dict(__name__='channel_gate_neck'))
+    path = tmp_path / 'config.py'
+    path.write_text(config)
+    model = build_model(load_config(path)).eval()
+    with torch.no_grad():
+        maps = model(torch.zeros(1, 3, 64, 32), None, mode='tensor')
+    assert maps.shape == (1, 17, 16, 8)
+    assert model.neck.gate.scale.numel() == 2048
