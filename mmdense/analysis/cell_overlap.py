@@ -26,7 +26,7 @@ def cell_overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         ValueError: If the maps differ in shape.
     """
     if predicted.shape != truth.shape:
-        raise ValueError('wants two maps of one shape, got '
+        raise ValueError('predicted and truth want one shape, got '
                          f'{predicted.shape} and {truth.shape}')
     cells, own = np.unique(truth[truth > 0], return_inverse=True)
     sizes = np.bincount(own, minlength=len(cells))

@@ -157,5 +157,5 @@ def warping_error(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 def _check(predicted, truth):
     if predicted.shape != truth.shape or truth.ndim != 2 or not truth.size:
-        raise ValueError('wants two maps (H, W) of one size, got '
+        raise ValueError('predicted and truth want one size (H, W), got '
                          f'{predicted.shape} and {truth.shape}')

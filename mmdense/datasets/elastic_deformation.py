@@ -49,6 +49,8 @@ def deform(picture: np.ndarray, displacement: np.ndarray,
         np.ndarray: Shape and dtype of ``picture``.
     """
     y, x = np.indices(picture.shape[:2], np.float32) + displacement
-    return cv2.remap(
+    deformed = cv2.remap(
         picture, x, y, INTERPOLATIONS[interpolation],
         borderMode=cv2.BORDER_REFLECT_101)
+    # A single channel would be lost.
+    return deformed.reshape(picture.shape)

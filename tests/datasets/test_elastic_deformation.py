@@ -41,7 +41,7 @@ def constant(dy, dx, size):
 
 
 @pytest.mark.parametrize('interpolation', ['nearest', 'linear', 'cubic'])
-@pytest.mark.parametrize('channels', [(), (3, )])
+@pytest.mark.parametrize('channels', [(), (1, ), (3, )])
 def test_rows_are_displaced_by_dy_columns_by_dx_mirrored(
         interpolation, channels):
     picture = np.random.default_rng(0).integers(

@@ -1,4 +1,6 @@
 """The steps of U-Net's pipeline, alone and one after the other."""
+import random
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 pytest.importorskip('mmseg')
 
 from mmcv.transforms import Compose  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 
 from mmdense.datasets.border_weights import border_weights  # noqa: E402
 from mmdense.mmseg import transforms  # noqa: E402
@@ -162,6 +165,21 @@ def test_the_pipeline_keeps_image_label_and_weights_together():
     assert weights[0][rare].median() > weights[0][~rare].median() > 0
 
 
+@pytest.mark.parametrize('name', ['unet', 'unet-rigid', 'unet-unweighted'])
+def test_the_full_recipes_turn_and_mirror_into_all_eight_orientations(name):
+    file = Path(__file__).parents[2] / 'configs/mmseg/unet' / \
+        f'{name}_1xb1-20k_isbi2012-572x572.py'
+    steps = Config.fromfile(file).train_dataloader.dataset.pipeline
+    turns = Compose([s for s in steps if s.type == 'RandomRotFlip'])
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    seen = Counter()
+    for _ in range(400):
+        picture = np.arange(4).reshape(2, 2)
+        seen[turns(dict(img=picture))['img'].tobytes()] += 1
+    assert len(seen) == 8 and min(seen.values()) > 25
+
+
 def test_packing_without_weights_is_refused():
     with pytest.raises(KeyError, match='wants BorderWeights earlier'):
         build('PackWeightedSegInputs')(sample())
@@ -178,7 +196,6 @@ def test_wrong_options_are_refused(kind, options, message):
 
 
 def test_isbi_slices_are_read_as_two_classes(tmp_path):
-    from mmengine.config import Config
     from mmseg.registry import DATASETS
     base = Path(__file__).parents[2] / 'configs/mmseg/_base_/datasets'
     config = Config.fromfile(base / 'isbi2012.py')

@@ -27,10 +27,12 @@ border_weights = dict(
     cache_dir='work_dirs/border_weights')
 elastic = dict(type='mmdense.ElasticDeformation')
 turn = dict(type='RandomRotFlip', rotate_prob=0, flip_prob=1)
+# It always mirrors. Twice, half of the time: all eight orientations alike.
+turn_again = dict(turn, flip_prob=0.5)
 pad = dict(type='mmdense.MirrorPad', context=context)
 crop = dict(type='RandomCrop', crop_size=crop_size)
 train_pipeline = [
-    *load, border_weights, elastic, turn, pad, crop,
+    *load, border_weights, elastic, turn, turn_again, pad, crop,
     dict(type='mmdense.PackWeightedSegInputs')
 ]
 test_pipeline = [*load, dict(type='PackSegInputs')]
