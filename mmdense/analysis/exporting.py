@@ -68,8 +68,12 @@ def program_of(
 
     Raises:
         ValueError: If the network cannot be traced; names the compiled
-            operators of mmcv it holds, which are the usual reason.
+            operators of mmcv it holds, which are the usual reason. With a
+            torch that exports no free sizes, too.
     """
+    if not hasattr(Dim, 'AUTO'):
+        raise ValueError('an export wants torch 2.6 or later, got '
+                         f'{torch.__version__}')
     for axes in [[0]] if fixed_size else [[0, 2, 3], [0]]:
         # torch takes a size of one for a constant, and two equal sizes for
         # one: two images, unequal sides, and no map of one pixel inside.

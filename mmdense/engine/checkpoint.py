@@ -121,12 +121,15 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
     """The network's entries of a checkpoint, named as in the network.
 
     Where mmengine's ``EMAHook`` was at work these are the averaged weights:
-    it leaves the others in ``ema_state_dict``.
+    it leaves the others in ``ema_state_dict``. What is no tensor under a name
+    is none of them.
     """
+    entries = checkpoint.get('state_dict', checkpoint)
     return {
         name.removeprefix('module.'): value
-        for name, value in checkpoint.get('state_dict', checkpoint).items()
-        if isinstance(value, Tensor)
+        for name, value in (
+            entries.items() if isinstance(entries, dict) else ())
+        if isinstance(name, str) and isinstance(value, Tensor)
     }
 
 

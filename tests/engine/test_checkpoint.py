@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OneCycleLR
 
 import mmdense.registry  # noqa: F401 - allow-lists on import
+from mmdense.engine.checkpoint import load_weights
 
 
 def message_hub():
@@ -91,3 +92,13 @@ def test_a_crafted_file_is_refused(tmp_path, payload, reason):
     torch.save(dict(state_dict=payload), path)
     with pytest.raises(pickle.UnpicklingError, match=reason):
         torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize('content', [
+    dict(state_dict=3), {0: torch.ones(1)}, dict(state_dict={1: torch.ones(1)})
+])
+def test_a_file_without_named_weights_does_not_fit(tmp_path, content):
+    path = tmp_path / 'other.pth'
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"2 of the network's 2 entries"):
+        load_weights(torch.nn.Linear(1, 1), path)

@@ -66,6 +66,10 @@ model = dict(backbone=dict(
 '''
 
 
+needs_export = pytest.mark.skipif(
+    not hasattr(torch.export.Dim, 'AUTO'), reason='wants torch 2.6')
+
+
 @pytest.fixture(scope='module')
 def tool():
     spec = importlib.util.spec_from_file_location(
@@ -86,6 +90,7 @@ def config(tmp_path):
     return write
 
 
+@needs_export
 @pytest.mark.parametrize('host, text, options, outputs', [
     ('mmpose', FLATTENET, [], ['output']),
     ('mmpose', ADAPTIVE, ['--fixed-size'], ['output']),
@@ -114,6 +119,7 @@ def test_onnxruntime_gives_what_pytorch_gives(
     assert {'mean', 'std'} <= {p.key for p in model.metadata_props}
 
 
+@needs_export
 def test_the_checkpoint_is_exported_and_a_difference_is_status_one(
         tool, config, tmp_path, capsys, monkeypatch):
     pytest.importorskip('mmpose')
@@ -141,6 +147,7 @@ def test_the_checkpoint_is_exported_and_a_difference_is_status_one(
     assert maps.shape[:2] == (2, 17) and bool((maps == 3).all())
 
 
+@needs_export
 def test_an_operator_without_a_standard_form_is_named(
         tool, config, tmp_path, capsys):
     pytest.importorskip('mmdet')
@@ -169,6 +176,7 @@ def test_a_nan_is_a_difference_wherever_it_is(
     assert 'over the tolerance' in capsys.readouterr().out
 
 
+@needs_export
 @pytest.mark.slow
 @pytest.mark.parametrize('text', [FLATTENET, ADAPTIVE, SHORTCUT])
 def test_aotinductor_gives_what_pytorch_gives(tool, config, tmp_path, text):
@@ -176,6 +184,13 @@ def test_aotinductor_gives_what_pytorch_gives(tool, config, tmp_path, text):
     argv = [config(text), '--out', str(tmp_path / 'm.pt2'), '--format',
             'aoti', '--fixed-size', '--shape', '64', '96']
     assert tool.main(argv) == 0
+
+
+def test_an_older_torch_is_named(tool, config, tmp_path, capsys, monkeypatch):
+    pytest.importorskip('mmpose')
+    monkeypatch.setattr(exporting, 'Dim', object())
+    assert tool.main([config(FLATTENET), '--out', str(tmp_path / 'm')]) == 2
+    assert 'wants torch 2.6 or later, got' in capsys.readouterr().err
 
 
 def test_a_missing_config_is_one_line_and_status_two(tool, capsys):
