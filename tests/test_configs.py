@@ -122,19 +122,22 @@ class quick_weights:
     """Layers start from zeros: random numbers take most of a build."""
 
     def __enter__(self):
-        self.kept = [(kind, kind.reset_parameters)
-                     for kind in (_ConvNd, nn.Linear)]
-
         def zeros(layer):
             for parameter in layer.parameters(recurse=False):
                 nn.init.zeros_(parameter)
 
-        for kind, _ in self.kept:
-            kind.reset_parameters = zeros
+        def zero(tensor, *_, **__):
+            return nn.init.zeros_(tensor)
+
+        self.patch = pytest.MonkeyPatch()
+        for kind in (_ConvNd, nn.Linear):
+            self.patch.setattr(kind, 'reset_parameters', zeros)
+        # Of networks that draw theirs themselves.
+        for name in ('normal_', 'kaiming_normal_'):
+            self.patch.setattr(nn.init, name, zero)
 
     def __exit__(self, *_):
-        for kind, kept in self.kept:
-            kind.reset_parameters = kept
+        self.patch.undo()
 
 
 @functools.lru_cache(None)
