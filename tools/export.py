@@ -47,6 +47,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def export(args: argparse.Namespace) -> list[exporting.Difference]:
+    if args.format == 'onnx':
+        exporting.check_onnx_packages()
     config = complexity.load_config(args.config)
     shape = tuple(args.shape or complexity.input_shape(config))
     model = load_network(config, args.checkpoint)

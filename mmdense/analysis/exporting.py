@@ -5,6 +5,7 @@ the raw maps of the head, without loss, decoding or resizing to the image. Our
 operators go in as the standard ones of their definition, so that a runtime
 needs nothing of mmdense.
 """
+import importlib.util
 import re
 import warnings
 from collections.abc import Callable, Iterable
@@ -135,6 +136,21 @@ def write_onnx(program: ExportedProgram, model: nn.Module,
         if value is not None:
             onnx.model.metadata_props[name] = str(value.flatten().tolist())
     onnx.save(out)
+
+
+def check_onnx_packages() -> None:
+    """Refuse to begin where an ONNX file could not be written or checked.
+
+    Raises:
+        ValueError: Names what is not installed.
+    """
+    missing = [
+        name for name in ('onnx', 'onnxscript', 'onnxruntime')
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise ValueError(f'an ONNX export wants {", ".join(missing)}, not '
+                         'installed here: pip install "mmdense[export]"')
 
 
 def load_onnx(path: str | Path,

@@ -197,3 +197,14 @@ def test_a_missing_config_is_one_line_and_status_two(tool, capsys):
     assert tool.main(['gone.py', '--out', 'm.onnx']) == 2
     captured = capsys.readouterr()
     assert captured.err == 'error: gone.py: no such config\n'
+
+
+def test_missing_packages_are_named_before_anything_is_traced(
+        tool, tmp_path, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, 'find_spec',
+        lambda name, *more: None if name == 'onnxruntime' else find(
+            name, *more))
+    assert tool.main(['gone.py', '--out', str(tmp_path / 'm.onnx')]) == 2
+    assert 'wants onnxruntime, not installed' in capsys.readouterr().err
