@@ -234,7 +234,8 @@ def test_an_empty_annotation_file_is_named(data, tmp_path, capsys, content,
 
 @pytest.mark.parametrize('content, message', [
     (None, 'gone.py: no such config'),
-    ("default_scope = 'mmpose'; model = dict()", 'wants one of train_dataloader'),
+    ("default_scope = 'mmpose'; model = dict()",
+     'wants one of train_dataloader'),
 ])
 def test_what_has_no_data_set_is_not_without_faults(tmp_path, capsys,
                                                     check_data, content,

@@ -46,7 +46,8 @@ custom_hooks = [
 randomness = dict(seed=0)
 
 model = dict(
-    backbone=dict(shift=dict(offset_std=3.0)), head=dict(decoder=_base_.people_codec))
+    backbone=dict(shift=dict(offset_std=3.0)),
+    head=dict(decoder=_base_.people_codec))
 
 codec = _base_.people_codec
 train_pipeline = [
