@@ -90,7 +90,9 @@ def test_after_the_insertion_everything_trains(tmp_path):
     assert model.shift1.is_inserted
     for (name, a), b in zip(model.named_parameters(), start.parameters(),
                             strict=True):
-        assert not torch.equal(a, b), name
+        # The norm behind takes a constant off again: only rounding moves it.
+        if not name.endswith('gate_norm.bias'):
+            assert not torch.equal(a, b), name
 
 
 @pytest.mark.parametrize('stop', [2, 3, 4])
