@@ -4,7 +4,7 @@ import copy
 
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 from torch import nn
 
 from mmdense.analysis.complexity import build_model
@@ -55,10 +55,11 @@ def _meta_of(config: Config) -> dict:
         return {}
     # Lazy: neither annotations nor images need to be there.
     dataset.update(lazy_init=True, pipeline=[])
-    with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+    with DATASETS.switch_scope_and_registry(
+            config.get('default_scope')) as datasets:
         try:
-            return dict(DATASETS.build(dataset).metainfo)
+            return dict(datasets.build(dataset).metainfo)
         except AssertionError:
             # mmseg's VOC sets want their folders to be there all the same.
-            kind = DATASETS.get(dataset['type'])
+            kind = datasets.get(dataset['type'])
             return dict(kind.METAINFO, **dataset.get('metainfo', {}))
