@@ -20,7 +20,6 @@ never meets the runs of the old one, and comparisons share equal arms.
 """
 import argparse
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -35,6 +34,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from mmdense.analysis import complexity
+from mmdense.analysis.host_tools import host_script
 
 DEFINITIONS = Path(__file__).with_name('comparisons.json')
 NO_DIFFERENCE = 'no difference shown'
@@ -290,15 +290,12 @@ def resumable(folder: Path, step: int) -> bool:
             and (folder / checkpoint.name).is_file())
 
 
-def train(host: str, arm: Arm, seed: int, folder: Path, resume: bool) -> int:
+def train(arm: Arm, seed: int, folder: Path, resume: bool) -> int:
     """Runs the host's training script, one thread; its exit status.
 
     What it prints is added to ``folder/train.log``.
     """
-    spec = importlib.util.find_spec(host)
-    if spec is None:
-        raise RunError(f'{host} is not installed')
-    script = Path(spec.origin).parent / '.mim/tools/train.py'
+    script = host_script('train', arm.config)
     command = [
         sys.executable, str(script), str(arm.config), '--work-dir',
         str(folder), *(['--resume'] if resume else []), '--cfg-options',
@@ -348,7 +345,7 @@ def run_once(comparison: Comparison,
     folder.mkdir(parents=True, exist_ok=True)
     step = last_step(config)
     resume = resumable(folder, step)
-    status = trainer(comparison.host, arm, seed, folder, resume)
+    status = trainer(arm, seed, folder, resume)
     try:
         if status:
             raise RunError(f'the training ended with status {status}')

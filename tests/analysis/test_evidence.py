@@ -111,7 +111,7 @@ class FakeTrainer:
         self.script = list(script)
         self.calls = []
 
-    def __call__(self, host, arm, seed, folder, resume):
+    def __call__(self, arm, seed, folder, resume):
         self.calls.append((arm.name, seed, resume))
         do = self.script.pop(0) if self.script else 'finish'
         with open(folder / 'train.log', 'a') as log:
@@ -226,7 +226,7 @@ def test_an_unknown_comparison_names_those_there_are(comparison):
 def report_of(comparison, tmp_path):
     class Better(FakeTrainer):
 
-        def __call__(self, host, arm, seed, folder, resume):
+        def __call__(self, arm, seed, folder, resume):
             value = (50 if arm.name == 'base' else 52) + 0.1 * seed**2
             write_scalars(folder, [
                 json.dumps(dict(mIoU=(value + 0.01 * seed) / 100, step=4))
