@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 
 from mmdense.analysis import feature_shift as fs
 from mmdense.analysis.complexity import build_model, load_config
+from mmdense.engine.checkpoint import load_weights
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -77,12 +78,7 @@ def analyse(args: argparse.Namespace) -> dict:
     model = build_model(config)
     modules = fs.shift_modules(model)
     name = chosen(modules, args.module)
-    try:
-        load_checkpoint(model, args.checkpoint, map_location='cpu',
-                        strict=True)
-    except RuntimeError as error:
-        raise ValueError(f'checkpoint {args.checkpoint} does not fit this '
-                         f"config's network: {error}") from error
+    load_weights(model, args.checkpoint)
     module = modules[name]
     with DefaultScope.overwrite_default_scope(config.default_scope):
         images = first_people(config, model, args.people)

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from scipy.stats import rankdata
 from torch import Tensor, inference_mode, nn
 
 from mmdense.analysis.complexity import build_model
+from mmdense.engine.checkpoint import load_weights
 from mmdense.modules.adaptive_dilated_conv import DilationRateRegression
 
 GROUPS = ('small', 'medium', 'large')
@@ -178,16 +179,7 @@ def measure_config(config: Config,
     model = build_model(config)
     with recorded_rates(model):
         pass  # tell at once that there is nothing to measure
-    try:
-        load_checkpoint(
-            model,
-            checkpoint,
-            map_location='cpu',
-            strict=True,
-            logger='silent')
-    except RuntimeError as error:
-        raise ValueError(f'checkpoint {checkpoint} does not fit this '
-                         f"config's network: {error}") from error
+    load_weights(model, checkpoint)
     model.to(device)
 
     def forward(batch):

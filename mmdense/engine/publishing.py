@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from mmdense.engine.checkpoint import read_checkpoint, weights_of
+from mmdense.engine.whole_files import WholeFileBackend
 
 __all__ = ['publish']
 
@@ -62,6 +63,5 @@ def publish(source: str | Path,
     stem = out.name.removesuffix('.pth').removesuffix(suffix)
     digits = hashlib.sha256(data).hexdigest()[:8]
     path = out.with_name(f'{stem}-{digits}{suffix}')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    WholeFileBackend().put(data, path)
     return path
