@@ -22,48 +22,22 @@ import torch
 from mmdense.analysis import complexity, network_benchmark
 from mmdense.analysis.benchmark import measure
 
-CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
-
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
+        parents=[network_benchmark.options()],
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help="of any host, or a host's own")
-    parser.add_argument(
-        '--shape', type=int, nargs=2, metavar=('H', 'W'),
-        help='image size (default: what the config trains at)')
-    parser.add_argument('--batch', type=int, default=1)
     parser.add_argument(
         '--mode', nargs='+', choices=network_benchmark.MODES,
         default=['eager'],
         help='one row each; autocast is bfloat16 on a CPU, float16 on a GPU '
         '(default: eager)')
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument(
-        '--threads', type=int, default=2,
-        help='threads of a CPU (default: 2)')
-    parser.add_argument(
-        '--repeats', type=int, default=15, help='samples (default: 15)')
-    parser.add_argument(
-        '--clock', choices=list(CLOCKS), default='wall',
-        help='wall time, or CPU time of this process, for one thread on a '
-        'busy machine (default: wall)')
-    parser.add_argument(
-        '--no-memory', action='store_true', help='measure time alone')
     args = parser.parse_args(argv)
-    for name in ('batch', 'repeats', 'threads'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
-                         f'{getattr(args, name)}')
-    if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: PyTorch sees no GPU here')
+    network_benchmark.check_options(parser, args)
     if args.device == 'cuda' and 'onnx' in args.mode:
         parser.error('--mode onnx runs on a CPU')
-    if args.device == 'cuda' and args.clock == 'cpu':
-        parser.error('--clock cpu does not see what a GPU does')
     return args
 
 
@@ -82,7 +56,7 @@ def row(args: argparse.Namespace, config, shape: tuple[int, int],
         call,
         args.repeats,
         synchronize=synchronize,
-        clock=CLOCKS[args.clock])
+        clock=network_benchmark.CLOCKS[args.clock])
     median = statistics.median(samples)
     low, high = (median, median)
     if len(samples) > 1:

@@ -12,7 +12,6 @@ import argparse
 import os
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -20,46 +19,19 @@ import torch
 from mmdense.analysis import complexity, network_benchmark
 from mmdense.analysis.benchmark import compare
 
-CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
-
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
+        parents=[network_benchmark.options()],
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('a', metavar='CONFIG_A', help='config in question')
     parser.add_argument('b', metavar='CONFIG_B', help='config beside it')
     parser.add_argument(
-        '--shape', type=int, nargs=2, metavar=('H', 'W'),
-        help='image size (default: what CONFIG_A trains at)')
-    parser.add_argument('--batch', type=int, default=1)
-    parser.add_argument(
-        '--repeats', type=int, default=15,
-        help='samples of each (default: 15)')
-    parser.add_argument(
-        '--threads', type=int, default=2,
-        help='threads of a CPU (default: 2)')
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument(
-        '--clock', choices=list(CLOCKS), default='wall',
-        help='wall time, or CPU time of this process, for one thread on a '
-        'busy machine (default: wall)')
-    parser.add_argument(
         '--bar', type=float, metavar='X',
         help='exit with 1 if A has less than X times the speed of B')
-    parser.add_argument(
-        '--no-memory', action='store_true', help='measure time alone')
     args = parser.parse_args(argv)
-    for name in ('batch', 'repeats', 'threads'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
-                         f'{getattr(args, name)}')
-    if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: PyTorch sees no GPU here')
-    if args.device == 'cuda' and args.clock == 'cpu':
-        parser.error('--clock cpu does not see what a GPU does')
+    network_benchmark.check_options(parser, args)
     return args
 
 
@@ -85,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         repeats=args.repeats,
         synchronize=torch.cuda.synchronize
         if args.device == 'cuda' else lambda: None,
-        clock=CLOCKS[args.clock])
+        clock=network_benchmark.CLOCKS[args.clock])
     del calls
     memory = [None, None]
     if not args.no_memory:

@@ -1,9 +1,11 @@
 """How fast a config's network infers, and what memory that takes."""
+import argparse
 import copy
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,50 @@ from mmdense.analysis.benchmark import peak_extra_bytes
 # As written; in autocast's half precision; through torch.compile; exported and
 # run by onnxruntime.
 MODES = ('eager', 'autocast', 'compile', 'onnx')
+CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
+
+
+def options() -> argparse.ArgumentParser:
+    """What every tool that measures inference asks; a parent parser."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        '--shape', type=int, nargs=2, metavar=('H', 'W'),
+        help='image size (default: what the first config trains at)')
+    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument(
+        '--repeats', type=int, default=15,
+        help='samples of each (default: 15)')
+    parser.add_argument(
+        '--threads', type=int, default=2,
+        help='threads of a CPU (default: 2)')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument(
+        '--clock', choices=list(CLOCKS), default='wall',
+        help='wall time, or CPU time of this process, for one thread on a '
+        'busy machine (default: wall)')
+    parser.add_argument(
+        '--no-memory', action='store_true', help='measure time alone')
+    return parser
+
+
+def check_options(parser: argparse.ArgumentParser,
+                  args: argparse.Namespace) -> None:
+    """End the program where :func:`options` do not fit, naming the option.
+
+    Args:
+        parser (argparse.ArgumentParser): Of the tool.
+        args (argparse.Namespace): What it has read.
+    """
+    for name in ('batch', 'repeats', 'threads'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} wants at least 1, got '
+                         f'{getattr(args, name)}')
+    if args.shape and min(args.shape) < 1:
+        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: PyTorch sees no GPU here')
+    if args.device == 'cuda' and args.clock == 'cpu':
+        parser.error('--clock cpu does not see what a GPU does')
 
 
 def load(name: str | Path) -> Config:
