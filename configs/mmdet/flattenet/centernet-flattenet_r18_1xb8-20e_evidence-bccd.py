@@ -1,4 +1,7 @@
-"""Evidence: CenterNet with FlatteNet, half as wide as its bccd recipe."""
+"""Evidence: CenterNet with FlatteNet, half as wide as its bccd recipe.
+
+Its groups have the paper's 64 channels.
+"""
 _base_ = './centernet-flattenet_r18_1xb8-20e_bccd.py'
 
 model = dict(
@@ -7,8 +10,8 @@ model = dict(
         in_channels=128,
         layers=[
             dict(
-                groups_first=8,
-                groups_second=16,
+                groups_first=2,
+                groups_second=2,
                 kernel_size=5,
                 multiplier=16)
         ]))

@@ -1,4 +1,8 @@
-"""Evidence: FlatteNet on the same ResNet-18, undilated, at stride 32."""
+"""Evidence: FlatteNet on the same ResNet-18, undilated, at stride 32.
+
+A quarter as wide, it keeps how many channels a group has in the paper's
+network (64, 32; 64, 64), not how many groups there are.
+"""
 _base_ = '../_base_/evidence_camvid.py'
 model = dict(
     backbone=dict(strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1)),
@@ -8,13 +12,13 @@ model = dict(
         upscale=8,
         layers=[
             dict(
-                groups_first=8,
-                groups_second=16,
+                groups_first=2,
+                groups_second=4,
                 kernel_size=7,
                 multiplier=2),
             dict(
-                groups_first=16,
-                groups_second=16,
+                groups_first=4,
+                groups_second=4,
                 kernel_size=7,
                 multiplier=16)
         ]),
