@@ -1,0 +1,139 @@
+"""What a page gives to paste works: it is pasted, built and run here, small.
+
+A block under "In your own config" begins with the host's stock config that it
+changes; one without a `_base_` goes on where the one before it ended.
+"""
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import HOOKS, DefaultScope
+
+from mmdense.analysis import complexity
+
+HERE = Path(__file__).parent
+
+
+def beside(name):
+    """Another test module, for what it does with a config or a page."""
+    spec = importlib.util.spec_from_file_location(
+        f'{name}_of_blocks', HERE / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+configs = beside('test_configs')
+blocks = beside('test_readme_commands').blocks
+each_model_index_is_read_once = configs.each_model_index_is_read_once
+
+ROOT = HERE.parent
+PAGES = sorted(ROOT.glob('configs/*/*/README.md'))
+TOP = ROOT / 'README.md'
+# What the top README's blocks, which name a host alone, are pasted into.
+COCO = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+STOCK = {
+    'mmpose': f'{COCO}td-hm_res50_8xb64-210e_coco-256x192.py',
+    'mmsegmentation': 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py',
+    'any host': f'{COCO}td-hm_res50_8xb64-210e_coco-256x192.py',
+    'every host': 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+}
+
+
+def sections(page):
+    """The text under each heading of the second level."""
+    _, *parts = re.split(r'^## ', page.read_text(), flags=re.M)
+    return dict(part.split('\n', 1) for part in parts)
+
+
+def own_configs(page):
+    """The files a reader of a page's section makes, one after the other."""
+    files = []
+    for block in blocks(sections(page).get('In your own config', ''),
+                        'python'):
+        if not block.startswith('_base_'):
+            block = (files[-1] if files else '') + block
+        files.append(block)
+    return files
+
+
+def top_configs():
+    section = sections(TOP)['A module in your own config']
+    return [
+        f"_base_ = '{STOCK[host[1]]}'\n{block}"
+        for block in blocks(section, 'python')
+        if (host := re.match('# ([a-z ]+):', block))
+    ]
+
+
+OWN = [
+    pytest.param(text, id=f'{page.parent.relative_to(ROOT / "configs")}-{i}')
+    for page in PAGES for i, text in enumerate(own_configs(page))
+] + [pytest.param(text, id=f'top-{i}') for i, text in enumerate(top_configs())]
+
+
+def from_text(text, folder):
+    path = folder / 'own.py'
+    path.write_text(text)
+    return complexity.load_config(path)
+
+
+def built_types(config, network):
+    """The classes that a run of the config would make an object of."""
+    yield from network.modules()
+    for hook in (*config.get('custom_hooks', ()),
+                 *config.default_hooks.values()):
+        if hook['type'].startswith('mmdense.'):
+            yield HOOKS.build(hook)
+    loader = config.get('train_dataloader') or {}
+    if 'mmdense.' in str(loader):
+        from mmengine.dataset import Compose
+        dataset = loader['dataset']
+        yield from Compose(
+            dataset.get('dataset', dataset)['pipeline']).transforms
+    for metric in [config.get('val_evaluator')]:
+        if 'mmdense.' in str(metric):
+            from mmengine.evaluator import Evaluator
+            yield from Evaluator(metric).metrics
+
+
+def check_optimizer(config, network, text):
+    """Every key of the block's finds the parameters it is for."""
+    wrapper = build_optim_wrapper(network, config.optim_wrapper)
+    names = [name for name, _ in network.named_parameters()]
+    keys = config.optim_wrapper.get('paramwise_cfg', {}).get('custom_keys', {})
+    for key, settings in keys.items():
+        if key in text:
+            assert any(key in name for name in names), key
+            if settings.get('decay_mult') == 0:
+                assert 0 in {g['weight_decay'] for g in wrapper.param_groups}
+
+
+@pytest.mark.parametrize('text', OWN)
+def test_a_pasted_block_builds_and_runs(text, tmp_path, monkeypatch):
+    stock = re.match(r"_base_ = '((\w+)::[^']+)'\n", text)
+    assert stock, 'wants the stock config of a host in its first line'
+    base, host = stock.groups()
+    pytest.importorskip(host)
+    config = from_text(text, tmp_path)
+    plain = from_text(f"_base_ = '{base}'\n", tmp_path)
+    assert config.to_dict() != plain.to_dict(), 'changes nothing'
+    build, networks = complexity.build_model, []
+    monkeypatch.setattr(complexity, 'build_model', lambda config: (
+        networks.append(build(config)) or networks[-1]))
+    shape = configs.small_shape(config, host)
+    model = json.dumps(config.model.to_dict(), sort_keys=True)
+    output = configs.tensors(configs.run.__wrapped__(host, model, shape))
+    assert output and all(torch.isfinite(one).all() for one in output)
+    configs.CHECKS[host](config, shape, output)
+    network, = networks
+    with DefaultScope.overwrite_default_scope(host):
+        there = {type(part).__name__ for part in built_types(config, network)}
+        check_optimizer(config, network, text)
+    named = set(re.findall(r"'mmdense\.(\w+)'", text))
+    # ReplaceConv is a function and leaves no object of its own.
+    assert named - there <= {'ReplaceConv'}
