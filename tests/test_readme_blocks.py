@@ -34,6 +34,11 @@ each_model_index_is_read_once = configs.each_model_index_is_read_once
 ROOT = HERE.parent
 PAGES = sorted(ROOT.glob('configs/*/*/README.md'))
 TOP = ROOT / 'README.md'
+# The parts a page has, be it that one only points to where the text is.
+PARTS = {
+    'Results and models', 'Measured here', 'In your own config',
+    'Where we read the paper differently, and why'
+}
 # What the top README's blocks, which name a host alone, are pasted into.
 COCO = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
 STOCK = {
@@ -137,3 +142,51 @@ def test_a_pasted_block_builds_and_runs(text, tmp_path, monkeypatch):
     named = set(re.findall(r"'mmdense\.(\w+)'", text))
     # ReplaceConv is a function and leaves no object of its own.
     assert named - there <= {'ReplaceConv'}
+
+
+def counted_rows():
+    """Lines of tables that no paper's figures are compared with, and
+    `tests/test_configs.py` therefore does not count: of a config and its
+    parameters, the second number with the regression of ADC's rates."""
+    for page in PAGES:
+        heads = []
+        for line in page.read_text().splitlines():
+            cells = [cell.strip() for cell in line.split('|')[1:-1]]
+            if 'Params without (M)' in cells or (
+                    page.parent.name == 'mask_rcnn' and 'Params (M)' in cells):
+                heads = cells
+            elif not cells:
+                heads = []
+            link = re.search(r'.*\]\((\S+\.py)\)', line)
+            if heads and link:
+                row = dict(zip(heads, cells, strict=True))
+                yield pytest.param(page.parent / link[1], row, id=link[1])
+
+
+@pytest.mark.parametrize('path, row', counted_rows())
+def test_a_page_prints_the_parameters_of_its_network(path, row):
+    pytest.importorskip(path.parts[-3])
+    with configs.quick_weights():
+        network = complexity.build_model(complexity.load_config(path))
+    parts = dict(network.named_parameters())
+    count = sum(part.numel() for part in parts.values())
+    rates = sum(part.numel() for name, part in parts.items()
+                if 'rate_regression' in name)
+    printed = {head: row[head] for head in row if head.startswith('Params')}
+    if rates:
+        assert printed == {
+            'Params without (M)': f'{(count - rates) / 1e6:.3f}',
+            'Params with (M)': f'{count / 1e6:.3f}'
+        }
+    else:
+        assert printed == {'Params (M)': f'{count / 1e6:.3f}'}
+
+@pytest.mark.parametrize(
+    'page', [p for p in PAGES if p.parent.name not in ('fcn', 'unet')],
+    ids=configs.name_of)
+def test_a_page_has_its_parts(page):
+    assert PARTS - set(sections(page)) == set()
+    host = page.parts[-3]
+    assert own_configs(page)
+    for text in own_configs(page):
+        assert text.startswith(f"_base_ = '{host}::")
