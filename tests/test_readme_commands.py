@@ -1,17 +1,19 @@
 """Every command of every page is one that its program takes.
 
-Bash itself reads a page's blocks, so that loops, variables and continued
-lines mean here what they mean to a reader; it finds no program, and says
-which it was to call with what. The words are then parsed, not run, by whom
-they are for. What is written in CAPITALS a reader fills in.
+Bash itself reads a page's blocks, so that loops, variables, continued lines
+and here-documents mean here what they mean to a reader; it finds no program,
+and says which it was to call with what. The words are then parsed, not run, by
+whom they are for. What is written in CAPITALS a reader fills in.
 """
 import ast
 import functools
 import importlib.util
+import pkgutil
 import re
 import runpy
 import subprocess
 import sys
+import tempfile
 import types
 from argparse import ArgumentParser
 from pathlib import Path
@@ -19,6 +21,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmdense.analysis import evidence
 from mmdense.analysis.complexity import build_model, load_config
 from mmdense.config_path import config_path
 from mmdense.registry import MODELS
@@ -30,11 +33,20 @@ PAGES = [
     *sorted(ROOT.glob('mmdense/**/README.md'))
 ]
 TOOLS = sorted((ROOT / 'tools').glob('*.py'))
+HOSTS = 'mmpose', 'mmseg', 'mmdet'
+SCRIPTS = sorted((ROOT / 'tools').glob('*.sh'))
 # Nothing of this repository can break these.
 FOREIGN = ('git', 'pip', 'wget')
 LISTEN = r'''
 cd() { :; }
 command_not_found_handle() {
+    # Without a script these read what they run.
+    case "$1 $2" in
+    'python ' | 'python -' | 'bash ' | 'bash -' | 'bash -s')
+        IFS= read -r -d '' typed
+        set -- "$1" - "$typed"
+        ;;
+    esac
     printf '%s\0' "$@" '' >>"$HEARD"
     echo PRINTED
 }
@@ -61,6 +73,9 @@ def written_commands(text):
         tool = re.match(r'(\w+\.py) ', span)
         if tool and (ROOT / 'tools' / tool[1]).is_file():
             yield f'python tools/{span}'
+        # Of any config.
+        if re.match(r'tools/\w+\.py --', span):
+            yield f'python {span} CONFIG'
     for line in re.findall(r'^    (python (?:.*\\\n)*.*)', text, re.M):
         # Some say beside a command what it does.
         yield re.sub(r'(?<=\S) {3,}.*', '', line)
@@ -73,9 +88,17 @@ def commands_of(text, folder):
     done = subprocess.run(
         ['/bin/bash', '-c', '\n'.join([LISTEN, *written_commands(text)])],
         cwd=folder, env=dict(PATH='/nowhere', HEARD=str(heard)),
-        capture_output=True, text=True)
+        stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert not done.stderr, done.stderr
     return [one.split('\0') for one in heard.read_text().split('\0\0') if one]
+
+
+def first_lines(path):
+    return ast.get_docstring(ast.parse(path.read_text())) or ''
+
+
+CONFIGS = [path for path in sorted(ROOT.glob('configs/**/*.py'))
+           if any(written_commands(first_lines(path)))]
 
 
 class ParsedError(Exception):
@@ -130,7 +153,21 @@ def check_tool(tool, words):
     if tool in ('train', 'test'):
         check_host_script(None, tool, words)
     else:
+        if tool == 'evidence' and not (words[0].startswith('-')
+                                       or is_filled_in(words[0])):
+            evidence.pick(evidence.comparisons(ROOT / 'configs'), words[0])
         assert_parses(main_of(tool), words)
+        if tool == 'make_data':
+            draw_two(*words)
+
+
+def draw_two(kind, out, *words):
+    """What it draws is not for its parser to know: an image of each kind."""
+    with tempfile.TemporaryDirectory() as folder:
+        main_of('make_data')([
+            kind, f'{folder}/set', *words, '--train', '1', '--val', '1',
+            '--workers', '1'
+        ])
 
 
 def check_mim(command, *words):
@@ -146,9 +183,24 @@ def check_mim(command, *words):
                       [given['config'], *checkpoint, *others])
 
 
+def check_source(source):
+    """It parses, and what it imports is there."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            names = [f'{node.module}.{alias.name}' for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split('.')[0] in HOSTS:
+                pytest.importorskip(name.split('.')[0])
+            pkgutil.resolve_name(name)
+
+
 def check_python(script, *words):
-    if script == '-c':
-        ast.parse(words[0])
+    if script in ('-c', '-'):
+        check_source(words[0])
     elif script == '-m':
         assert words[:2] == ('mmdense', 'path')
         assert is_filled_in(words[2]) or config_path(words[2])
@@ -162,10 +214,17 @@ def check(program, *words):
         if re.match(r'(configs|tools|tests|requirements)/', word):
             path = ROOT / word
             assert (path.parent if is_filled_in(word) else path).exists()
+        host, colons, name = word.partition('::')
+        if colons and host in HOSTS and not is_filled_in(name):
+            package = Path(pytest.importorskip(host).__file__).parent
+            assert (package / '.mim' / 'configs' / name).is_file()
     if program == 'python':
         check_python(*words)
     elif program == 'bash':
         assert Path(words[0]).parts[0] == 'tools'
+        if '--stack' in words:
+            stack = words[words.index('--stack') + 1]
+            assert (ROOT / f'requirements/stacks/{stack}.txt').is_file()
     elif program == 'mim':
         check_mim(*words)
     elif program == 'torchrun':
@@ -175,11 +234,15 @@ def check(program, *words):
         assert program in FOREIGN, 'nobody checks this program'
 
 
+FAULTS = (AssertionError, AttributeError, ImportError, OSError, SyntaxError,
+          SystemExit, ValueError)
+
+
 def check_commands(text, folder):
     for words in commands_of(text, folder):
         try:
             check(*words)
-        except (AssertionError, SystemExit, FileNotFoundError) as error:
+        except FAULTS as error:
             pytest.fail(f'{" ".join(words)}: {error!r}', pytrace=False)
 
 
@@ -194,7 +257,52 @@ def test_the_commands_of_a_page_are_taken(page, tmp_path):
 
 @pytest.mark.parametrize('path', TOOLS, ids=name_of)
 def test_the_commands_in_a_tools_docstring_are_taken(path, tmp_path):
-    check_commands(ast.get_docstring(ast.parse(path.read_text())), tmp_path)
+    check_commands(first_lines(path), tmp_path)
+
+
+@pytest.mark.parametrize('path', SCRIPTS, ids=name_of)
+def test_the_commands_in_a_scripts_comments_are_taken(path, tmp_path):
+    text = re.sub('^# ?', '', path.read_text(), flags=re.M)
+    check_commands('\n'.join(f'`{s}`' for s in spans(text)), tmp_path)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
+def test_the_commands_in_a_configs_first_lines_are_taken(path, tmp_path):
+    check_commands(first_lines(path), tmp_path)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name_of)
+def test_every_block_of_a_page_is_of_a_kind_that_is_checked(page):
+    fences = re.findall('^ *(?:```|~~~)(.*)', page.read_text(), re.M)
+    assert set(fences[::2]) <= {'bash', 'python', 'bibtex', ''}
+    assert set(fences[1::2]) <= {''}
+
+
+@pytest.mark.parametrize('lines', [
+    'python tools/complexity.py CONFIG --compair',
+    'python tools/make_data.py pose data/pose --difficulty nothing',
+    'python tools/evidence.py heads-camvit',
+    'mim train mmpose configs/mmpose/flattenet/nothing.py',
+    'mim test mmpose CONFIG --checkpoint CHECKPOINT --tta_',
+    'python -c "import mmdense.nothing"',
+    'python -c "from mmdense.ops import nothing"',
+    'python - <<END\nprint(\nEND',
+    'python <<END\nfrom mmdense.ops import nothing\nEND',
+    'python tools/benchmark_networks.py mmpose::nothing.py B',
+    'bash tools/check.sh --stack numpy0',
+    'for i in 1 2; do python tools/nothing.py; done',
+    'unheard-of',
+    'unclosed "',
+])
+def test_a_wrong_command_is_found(lines, tmp_path):
+    with pytest.raises((pytest.fail.Exception, AssertionError)):
+        check_commands(f'```bash\n{lines}\n```\n', tmp_path)
+
+
+def test_a_here_document_is_read(tmp_path):
+    text = '```bash\npython - <<END\nimport mmdense\nEND\n```\n'
+    assert commands_of(text, tmp_path) == [['python', '-', 'import mmdense\n']]
+    check_commands(text, tmp_path)
 
 
 def test_the_readme_lists_every_tool():
@@ -215,9 +323,8 @@ def test_the_links_and_python_of_a_page_hold(page):
     ])
     registered = re.findall(
         r"^class (\w+)|register_module\('(\w+)'\)", source, re.M)
-    hosts = 'mmpose', 'mmseg', 'mmdet'
     assert set(re.findall(r"'mmdense\.(\w+)'", text)) <= {
-        *hosts, *(name for pair in registered for name in pair)}
+        *HOSTS, *(name for pair in registered for name in pair)}
 
 
 def test_the_way_from_a_figure_to_a_module_can_be_gone(tmp_path, monkeypatch):
