@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import HOOKS, DefaultScope
+from mmengine.registry import HOOKS, MODELS, DefaultScope
 
 from mmdense.analysis import complexity
 
@@ -190,3 +190,92 @@ def test_a_page_has_its_parts(page):
     assert own_configs(page)
     for text in own_configs(page):
         assert text.startswith(f"_base_ = '{host}::")
+
+
+def block_of(method, heading):
+    block, = blocks(
+        sections(ROOT / 'configs' / method / 'README.md')[heading], 'python')
+    return block
+
+
+@pytest.mark.parametrize('page', PAGES, ids=configs.name_of)
+def test_no_block_of_a_page_goes_unchecked(page):
+    headings = {heading for heading, text in sections(page).items()
+                if blocks(text, 'python')}
+    assert headings <= {
+        'In your own config',
+        # Those of the tests below.
+        'Weights of the backbone', 'Accuracy by predictor (Table 2)', 'Data'
+    }
+
+
+def test_weights_of_the_papers_stem_get_the_names_of_mmseg(
+        tmp_path, monkeypatch):
+    pytest.importorskip('mmseg')
+    path = next((ROOT / 'configs/mmseg/pyramid_attention').glob(
+        'pyramid-attention_r101-d16_*_voc12aug-512x512.py'))
+    config = complexity.load_config(path)
+    with configs.quick_weights(), \
+            DefaultScope.overwrite_default_scope('mmseg'):
+        backbone = MODELS.build(config.model.backbone)
+    names = list(backbone.state_dict())
+    published = [re.sub(r'^stem\.', 'conv1.', re.sub(r'^stem\.7\.', 'bn1.', n))
+                 for n in names]
+    assert len(names) == 636 and published != names
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        torch.hub, 'load_state_dict_from_url',
+        lambda url: {name: torch.tensor(i) for i, name in enumerate(published)}
+    )
+    exec(block_of('mmseg/pyramid_attention', 'Weights of the backbone'), {})
+    state = torch.load('pretrain/resnet101s.pth', weights_only=True)
+    assert [int(state[name]) for name in names] == list(range(636))
+    assert len(state) == 636
+
+
+def test_labels_of_sift_flow_become_pictures(tmp_path, monkeypatch):
+    cv2 = pytest.importorskip('cv2')
+    io = pytest.importorskip('scipy.io')
+    monkeypatch.chdir(tmp_path)
+    labels = {'SemanticLabels': [[-1, 33], [0, 7]], 'GeoLabels': [[-1, 3]]}
+    for source, label in labels.items():
+        folder = tmp_path / 'SiftFlowDataset' / source / 'coast'
+        folder.mkdir(parents=True)
+        io.savemat(folder / 'one.mat', dict(S=label))
+    exec(block_of('mmseg/fcn', 'Data'), {})
+    for folder, wanted in {'semantic': [[0, 33], [0, 7]],
+                           'geometry': [[0, 3]]}.items():
+        picture = cv2.imread(f'data/sift_flow/{folder}/one.png',
+                             cv2.IMREAD_UNCHANGED)
+        assert picture.tolist() == wanted
+
+
+def test_metrics_of_every_predictor_are_built(tmp_path):
+    pytest.importorskip('mmpose')
+    from mmengine.evaluator import Evaluator
+    annotations = tmp_path / 'annotations.json'
+    annotations.write_text(json.dumps(
+        dict(images=[], annotations=[], categories=[dict(id=1, name='x')])))
+    block = block_of('mmpose/spatial_shortcut',
+                     'Accuracy by predictor (Table 2)')
+    assert block.count('...') == 2
+    _, whole = own_configs(
+        ROOT / 'configs/mmpose/spatial_shortcut/README.md')
+    (tmp_path / 'whole.py').write_text(whole)
+    block = block.replace('...', repr(str(annotations)))
+    config = from_text(f"_base_ = './whole.py'\n{block}", tmp_path)
+    assert config.model.head.type == 'mmdense.MultiPredictorHead'
+    assert config.model.test_cfg.every_predictor
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        whole, early = Evaluator(config.test_evaluator).metrics
+    assert (whole.prefix, early.metric.prefix) == ('coco', 'E1')
+    assert early.predictor == 'E1'
+
+
+def test_the_modules_are_imported_without_a_host():
+    section = sections(TOP)['A module in your own config']
+    imports = [block for block in blocks(section, 'python')
+               if block.startswith('from ')]
+    assert len(imports) + len(top_configs()) == len(blocks(section, 'python'))
+    for block in imports:
+        exec(block, {})
