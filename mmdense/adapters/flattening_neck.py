@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmdense.modules.arguments import check_axes
+from mmdense.modules.arguments import check_axes, check_sequence
 from mmdense.modules.flattening import FlatteningModule
 from mmdense.registry import MODELS
 
@@ -70,6 +70,7 @@ class FlatteningNeck(BaseModule):
             tuple[Tensor]: One feature, (N, C', H * upscale, W * upscale) for
             layers of stride 1, with C' = ``out_channels``.
         """
+        check_sequence(feats=feats)
         if not -len(feats) <= self.in_index < len(feats):
             raise ValueError(
                 f'FlatteningNeck wants the feature at in_index='

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmdense.modules.arguments import check_axes
+from mmdense.modules.arguments import (
+    check_at_least,
+    check_axes,
+    check_sequence,
+)
 from mmdense.modules.global_net import GlobalNet
 from mmdense.registry import MODELS
 
@@ -22,7 +26,9 @@ class GlobalNeck(BaseModule):
         init_cfg (dict | list[dict], optional): As in mmengine.
 
     Raises:
-        ValueError: In ``forward``, if the features have other channels.
+        TypeError: If a number is none.
+        ValueError: If there are not so many features as ``early``; in
+            ``forward``, if they have other channels.
     """
 
     def __init__(self,
@@ -32,9 +38,13 @@ class GlobalNeck(BaseModule):
                  groups: int = 32,
                  init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
+        self.global_net = GlobalNet(in_channels, out_channels, groups)
+        check_at_least(0, early=early)
+        if early > len(in_channels):
+            raise ValueError(f'early wants at most the {len(in_channels)} '
+                             f'features of in_channels, got {early}')
         self.in_channels = list(in_channels)
         self.early = early
-        self.global_net = GlobalNet(in_channels, out_channels, groups)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Merge the features of a backbone.
@@ -46,6 +56,7 @@ class GlobalNeck(BaseModule):
             tuple[Tensor, ...]: ``early`` of ``feats``, then one merged
             feature (N, out_channels, H_i, W_i) for each, coarsest first.
         """
+        check_sequence(feats=feats)
         for index, x in enumerate(feats):
             check_axes(x, f'feats[{index}]')
         channels = [x.shape[1] for x in feats]

@@ -2,8 +2,13 @@
 import torch
 from mmcv.ops import deform_conv2d
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from mmdense.modules.arguments import check_map, check_pair, check_positive
 from mmdense.registry import MODELS
+
+# Samples mmcv unrolls at a time, at most; it wants a divisor of the batch.
+STEP = 32
 
 
 class PixelRateConv2d(nn.Module):
@@ -34,8 +39,8 @@ class PixelRateConv2d(nn.Module):
         Returns:
             Tensor: (N, 1, H_out, W_out), the map ``conv`` would give.
         """
-        return nn.functional.conv2d(x, self.weight, self.bias, self.stride,
-                                    self.padding, self.dilation).relu()
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding,
+                        self.dilation).relu()
 
 
 @MODELS.register_module()
@@ -65,7 +70,9 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         bias (bool): Whether there is a bias.
 
     Raises:
-        ValueError: If the kernel is even.
+        TypeError: If a number of channels is no integer.
+        ValueError: If the kernel is even, or another argument out of range;
+            on call, if ``x`` and its padding do not cover the kernel.
     """
 
     def __init__(self,
@@ -77,6 +84,13 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
                  dilation: int | tuple[int, int] = 1,
                  groups: int = 1,
                  bias: bool = True):
+        check_positive(
+            in_channels=in_channels, out_channels=out_channels, groups=groups)
+        for name, size, least in (('kernel_size', kernel_size, 1),
+                                  ('stride', stride, 1),
+                                  ('padding', padding, 0),
+                                  ('dilation', dilation, 1)):
+            check_pair(size, least, name)
         super().__init__(in_channels, out_channels, kernel_size, stride,
                          padding, dilation, groups, bias)
         if any(k % 2 == 0 for k in self.kernel_size):
@@ -100,8 +114,40 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         Returns:
             Tensor: (N, C_out, H_out, W_out), the size ``nn.Conv2d`` gives.
         """
+        check_map(x, self.in_channels)
+        sides = self._out_sides(x)
+        if min(sides) < 1:
+            raise ValueError(
+                'ScaleAdaptiveConv2d wants x and padding to cover the kernel, '
+                f'got x {tuple(x.shape)} with {self}')
+        if not len(x):
+            return super().forward(x)
         rate = self.rate_regression(x)  # (N, 1, H_out, W_out)
         offset = (rate - 1) * self.taps
+        half = offset.dtype in (torch.float16, torch.bfloat16)
+        if half:
+            offset = offset.float()  # what mmcv then computes in
+        # mmcv takes no map smaller than the kernel, however wide the padding.
+        # Zeros at the end change nothing: there are zeros outside the map.
+        short = [max(0, k - side) for k, side in zip(
+            self.kernel_size, x.shape[2:], strict=True)]
+        if any(short):
+            x = F.pad(x, (0, short[1], 0, short[0]))
+            more = [a - b for a, b in zip(
+                self._out_sides(x), sides, strict=True)]
+            offset = F.pad(offset, (0, more[1], 0, more[0]))
         out = deform_conv2d(x, offset.contiguous(), self.weight, self.stride,
-                            self.padding, self.dilation, self.groups, 1)
+                            self.padding, self.dilation, self.groups, 1, False,
+                            max(n for n in range(1, STEP + 1)
+                                if len(x) % n == 0))
+        if any(short):
+            out = out[..., :sides[0], :sides[1]]
+        if half:
+            out = out.to(self.weight.dtype)
         return out if self.bias is None else out + self.bias[:, None, None]
+
+    def _out_sides(self, x: Tensor) -> list[int]:
+        return [(side + 2 * p - d * (k - 1) - 1) // s + 1
+                for side, p, d, k, s in zip(
+                    x.shape[2:], self.padding, self.dilation,
+                    self.kernel_size, self.stride, strict=True)]

@@ -1,4 +1,7 @@
 """Adaptive dilated convolution: dilation rates regressed from the input."""
+import math
+from numbers import Real
+
 import torch
 from torch import Tensor, nn
 
@@ -39,14 +42,16 @@ class DilationRateRegression(nn.Module):
                  rate_bounds: tuple[float, float] | None = None):
         super().__init__()
         check_positive(channels=channels, groups_of_rates=groups_of_rates)
-        if hidden_ratio <= 0:
-            raise ValueError(
-                f'hidden_ratio wants a positive number, got {hidden_ratio}')
-        if rate_bounds is not None and not (len(rate_bounds) == 2 and
-                                            rate_bounds[0] <= 1 <=
-                                            rate_bounds[1]):
+        if not isinstance(hidden_ratio, Real) or not (
+                0 < hidden_ratio < math.inf):
+            raise ValueError('hidden_ratio wants a positive number, got '
+                             f'{hidden_ratio!r}')
+        if rate_bounds is not None and not (
+                isinstance(rate_bounds, tuple | list) and len(rate_bounds) == 2
+                and all(isinstance(bound, Real) for bound in rate_bounds)
+                and rate_bounds[0] <= 1 <= rate_bounds[1]):
             raise ValueError('rate_bounds wants (smallest, largest) with the '
-                             f'initial rate 1 between, got {rate_bounds}')
+                             f'initial rate 1 between, got {rate_bounds!r}')
         self.rate_bounds = rate_bounds
         self.fc1 = nn.Linear(channels, max(1, int(channels * hidden_ratio)))
         self.fc2 = nn.Linear(self.fc1.out_features, groups_of_rates)

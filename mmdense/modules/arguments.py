@@ -1,7 +1,7 @@
 """Checks that name the argument, where torch would fail deep inside."""
-from numbers import Integral
+from numbers import Integral, Real
 
-from torch import Tensor
+from torch import SymInt, Tensor
 
 
 def check_positive(**sizes) -> None:
@@ -14,12 +14,45 @@ def check_positive(**sizes) -> None:
         TypeError: If one is no integer.
         ValueError: If one is below 1.
     """
+    check_at_least(1, **sizes)
+
+
+def check_at_least(least: int, **sizes) -> None:
+    """Refuse sizes that are no integers of at least ``least``.
+
+    Args:
+        least (int): Smallest that will do.
+        **sizes: Each under its argument's name.
+
+    Raises:
+        TypeError: If one is no integer.
+        ValueError: If one is smaller.
+    """
     for name, size in sizes.items():
-        if not isinstance(size, Integral):
+        # The sizes of an exported map are no integers yet.
+        if not isinstance(size, Integral | SymInt):
             raise TypeError(
                 f'{name} wants an integer, got {type(size).__name__}')
-        if size < 1:
-            raise ValueError(f'{name} wants at least 1, got {size}')
+        if size < least:
+            raise ValueError(f'{name} wants at least {least}, got {size}')
+
+
+def check_share(**shares) -> None:
+    """Refuse what is no number from 0 to 1, such as a dropout.
+
+    Args:
+        **shares: Each under its argument's name.
+
+    Raises:
+        TypeError: If one is no number.
+        ValueError: If one is outside.
+    """
+    for name, share in shares.items():
+        if not isinstance(share, Real):
+            raise TypeError(
+                f'{name} wants a number, got {type(share).__name__}')
+        if not 0 <= share <= 1:
+            raise ValueError(f'{name} wants 0 to 1, got {share}')
 
 
 def check_pair(size, least: int, name: str) -> None:
@@ -38,6 +71,37 @@ def check_pair(size, least: int, name: str) -> None:
             isinstance(v, Integral) and v >= least for v in pair):
         raise ValueError(f'{name} wants one or two integers of at least '
                          f'{least}, got {size!r}')
+
+
+def check_sequence(**sequences) -> None:
+    """Refuse what is no list or tuple.
+
+    Args:
+        **sequences: Each under its argument's name.
+
+    Raises:
+        TypeError: If one is anything else.
+    """
+    for name, value in sequences.items():
+        if not isinstance(value, tuple | list):
+            raise TypeError(
+                f'{name} wants a list or tuple, got {type(value).__name__}')
+
+
+def check_size(size, name: str = 'size') -> None:
+    """Refuse what is no height and width.
+
+    Args:
+        size (tuple[int, int]): What was given.
+        name (str): Of the argument.
+
+    Raises:
+        ValueError: If it is not two integers of at least 1.
+    """
+    if not isinstance(size, tuple | list) or len(size) != 2 or not all(
+            isinstance(v, Integral | SymInt) and v >= 1 for v in size):
+        raise ValueError(
+            f'{name} wants a height and a width of at least 1, got {size!r}')
 
 
 def check_axes(x: Tensor, name: str = 'x') -> None:

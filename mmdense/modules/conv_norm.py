@@ -4,7 +4,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_positive
+from mmdense.modules.arguments import check_map, check_positive
 
 Norm = Callable[[int], nn.Module]
 
@@ -27,6 +27,7 @@ def conv_norm(in_channels: int,
         nn.Sequential: Children 0 (convolution), 1 (norm) and maybe 2 (ReLU).
 
     Raises:
+        TypeError: If a size is no integer, or ``norm`` cannot be called.
         ValueError: If ``kernel_size`` is even or below 1: padding could not
             keep the size.
     """
@@ -37,6 +38,9 @@ def conv_norm(in_channels: int,
     if kernel_size % 2 == 0:
         raise ValueError('kernel_size wants a positive odd number, got '
                          f'{kernel_size}')
+    if not callable(norm):
+        raise TypeError(f'norm wants what makes a norm from its channels, got '
+                        f'{norm!r}')
     layers = [
         nn.Conv2d(
             in_channels,
@@ -68,7 +72,13 @@ def init_conv_norms(module: nn.Module) -> None:
 
 
 def resize_like(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:
-    """Bilinear resize of (N, C, h, w) to the height and width of ``like``."""
+    """Bilinear resize of (N, C, h, w) to the height and width of ``like``.
+
+    Raises:
+        TypeError, ValueError: If ``x`` or ``like`` is no feature map.
+    """
+    check_map(x, None)
+    check_map(like, None, 'like')
     if x.shape[-2:] == like.shape[-2:]:
         return x
     return F.interpolate(

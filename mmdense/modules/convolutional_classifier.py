@@ -19,6 +19,8 @@ from torchvision.models.googlenet import (
     InceptionAux,
 )
 
+from mmdense.modules.arguments import check_map, check_positive, check_share
+
 PADDING = 100
 
 
@@ -33,9 +35,19 @@ class _Classifier(nn.Module):
         kept (tuple[str, str]): Children of ``features`` at stride 8 and 16.
         classifier (dict[str, str]): Our layers' names to the classifier's,
             for those whose weights were matrices.
+
+    Raises:
+        TypeError: If the dropout or a width is no number.
+        ValueError: If the dropout is no share, or a width is below 1; on
+            call, if the image is not (N, 3, H, W).
     """
     kept = ()
     classifier = {}
+
+    def __init__(self, dropout: float):
+        super().__init__()
+        check_share(dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def init_weights(self) -> None:
         """He initialisation; norms as they are, biases zero."""
@@ -52,6 +64,7 @@ class _Classifier(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """The image and the maps of stride 8, 16 and 32."""
+        check_map(image, 3, 'image')
         maps, x = [image], image
         for name, layer in self.features.named_children():
             x = layer(x)
@@ -82,7 +95,7 @@ class ConvolutionalAlexNet(_Classifier):
 
     def __init__(self, torchvision_layers: bool = False,
                  dropout: float = 0.5):
-        super().__init__()
+        super().__init__(dropout)
         if torchvision_layers:
             widths, groups = (64, 192, 384, 256, 256), 1
         else:
@@ -108,7 +121,6 @@ class ConvolutionalAlexNet(_Classifier):
             nn.MaxPool2d(3, 2, ceil_mode=True))
         self.fc6 = nn.Conv2d(e, 4096, 6)
         self.fc7 = nn.Conv2d(4096, 4096, 1)
-        self.dropout = nn.Dropout(dropout)
         self.init_weights()
 
 
@@ -130,7 +142,9 @@ class ConvolutionalVGG16(_Classifier):
                  base_channels: int = 64,
                  fc_channels: int = 4096,
                  dropout: float = 0.5):
-        super().__init__()
+        super().__init__(dropout)
+        check_positive(
+            base_channels=base_channels, fc_channels=fc_channels)
         layers, width, padding = [], 3, PADDING
         for factor, depth in ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3)):
             for _ in range(depth):
@@ -144,7 +158,6 @@ class ConvolutionalVGG16(_Classifier):
         self.features = nn.Sequential(*layers)
         self.fc6 = nn.Conv2d(width, fc_channels, 7)
         self.fc7 = nn.Conv2d(fc_channels, fc_channels, 1)
-        self.dropout = nn.Dropout(dropout)
         self.init_weights()
 
 
@@ -177,7 +190,7 @@ class ConvolutionalGoogLeNet(_Classifier):
     def __init__(self,
                  torchvision_layers: bool = False,
                  dropout: float = 0.4):
-        super().__init__()
+        super().__init__(dropout)
         conv = BasicConv2d if torchvision_layers else _ConvReLU
         net = GoogLeNet(
             aux_logits=False,
@@ -203,7 +216,6 @@ class ConvolutionalGoogLeNet(_Classifier):
             self.features.add_module(name, layer)
             if name == 'inception5b':
                 break
-        self.dropout = nn.Dropout(dropout)
         self.init_weights()
 
     def classifier_key(self, name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.modules.arguments import check_map, check_positive, check_sequence
 from mmdense.modules.conv_norm import (
     Norm,
     conv_norm,
@@ -68,6 +68,7 @@ class FeaturePyramidAttention(nn.Module):
             in_channels=in_channels,
             out_channels=out_channels,
             pyramid_channels=pyramid_channels)
+        check_sequence(kernel_sizes=kernel_sizes)
         if not kernel_sizes:
             raise ValueError('kernel_sizes wants one kernel per pyramid '
                              'level, got none')

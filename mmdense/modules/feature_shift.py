@@ -4,6 +4,9 @@ Source: T. Qi, B. Bayramli, U. Ali, Q. Zhang and H. Lu, *Spatial Shortcut
 Network for Human Pose Estimation*, arXiv:1904.03141, Sections 3.1 and 3.2,
 Figure 2, Equations 1 to 6; the sigmoid of section 3 of its supplement.
 """
+import math
+from numbers import Real
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -37,8 +40,8 @@ class ChannelShift(nn.Module):
     def __init__(self, channels: int, std: float = 1.0):
         super().__init__()
         check_positive(channels=channels)
-        if not std >= 0:
-            raise ValueError(f'std wants at least 0, got {std}')
+        if not isinstance(std, Real) or not 0 <= std < math.inf:
+            raise ValueError(f'std wants at least 0, got {std!r}')
         self.std = std
         self.offset = nn.Parameter(torch.empty(channels, 2))
         self.init_weights()

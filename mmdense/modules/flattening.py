@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.modules.arguments import check_map, check_positive, check_sequence
 from mmdense.modules.rearrangement import Rearrangement, channel_shuffle
 
 
@@ -199,12 +199,16 @@ class FlatteningModule(nn.Module):
                  rearrangement: str = 'channel_shuffle',
                  seed: int = 0):
         super().__init__()
+        check_sequence(layers=layers)
         if not layers:
             raise ValueError('layers wants at least one layer, got none')
         self.in_channels = in_channels
         self.layers = nn.ModuleList()
         channels = in_channels
         for index, arguments in enumerate(layers):
+            if not isinstance(arguments, dict):
+                raise TypeError(f'layers[{index}] wants a dict, got '
+                                f'{type(arguments).__name__}')
             arguments = dict(arguments)
             layer = RegularConv if arguments.pop('regular', False) \
                 else DepthwiseSeparableGroupConv

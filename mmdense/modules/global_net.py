@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.modules.arguments import check_map, check_positive, check_sequence
 from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 
 
@@ -34,8 +34,11 @@ class GlobalNet(nn.Module):
                  out_channels: int = 256,
                  groups: int = 32):
         super().__init__()
+        check_sequence(in_channels=in_channels)
         if not in_channels:
             raise ValueError('in_channels wants at least one stage, got none')
+        for k, channels in enumerate(in_channels):
+            check_positive(**{f'in_channels[{k}]': channels})
         check_positive(out_channels=out_channels, groups=groups)
         if out_channels % groups:
             raise ValueError(f'groups wants a divisor of out_channels = '
@@ -61,6 +64,7 @@ class GlobalNet(nn.Module):
             list[Tensor]: (N, out_channels, H_i, W_i), *coarsest* first, the
             order they are computed in.
         """
+        check_sequence(stages=stages)
         if len(stages) != len(self.laterals):
             raise ValueError(f'stages wants {len(self.laterals)} maps, got '
                              f'{len(stages)}')

@@ -25,7 +25,13 @@ class Insertable(nn.Module):
 
         Args:
             inserted (bool): False leaves it.
+
+        Raises:
+            TypeError: If it is no bool.
         """
+        if not isinstance(inserted, bool):
+            raise TypeError(
+                f'inserted wants a bool, got {type(inserted).__name__}')
         self.is_inserted = inserted
         self.inserted.fill_(int(inserted))
 

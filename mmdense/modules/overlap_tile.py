@@ -3,10 +3,18 @@
 Source: O. Ronneberger, P. Fischer and T. Brox, *U-Net*, arXiv:1505.04597,
 Fig. 2: missing context at the border of the image is mirrored.
 """
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from mmdense.modules.arguments import (
+    check_at_least,
+    check_map,
+    check_positive,
+    check_size,
+)
 
 
 def mirrored_index(start: int, stop: int, size: int) -> Tensor:
@@ -17,7 +25,14 @@ def mirrored_index(start: int, stop: int, size: int) -> Tensor:
 
     Returns:
         Tensor: Positions in 0 to ``size - 1``, int64, (stop - start,).
+
+    Raises:
+        TypeError: If one is no integer.
+        ValueError: If ``size`` is below 1, or ``stop`` below ``start``.
     """
+    check_positive(size=size)
+    check_at_least(-math.inf, start=start)
+    check_at_least(start, stop=stop)
     if size == 1:
         return torch.zeros(stop - start, dtype=torch.int64)
     position = torch.arange(start, stop) % (2 * size - 2)
@@ -36,9 +51,15 @@ def tile_starts(size: int, output: int, alignment: int) -> list[int]:
         output (int): Pixels a tile gives, at least ``alignment`` if one tile
             does not do.
         alignment (int): Total stride of the network.
+
+    Raises:
+        TypeError: If one is no integer.
+        ValueError: If one is below 1, or ``output`` too small.
     """
+    check_positive(size=size, output=output, alignment=alignment)
     if output >= size:
         return [0]
+    check_at_least(alignment, output=output)
     step = output // alignment * alignment
     return list(range(0, size - (output - step), step))
 
@@ -65,9 +86,16 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
         Tensor: (N, K, H, W).
 
     Raises:
+        TypeError: If an argument is of another kind.
         ValueError: If a tile gives less than ``alignment`` pixels, or the
             network's output has another size.
     """
+    if not callable(network):
+        raise TypeError(f'network wants a function of a map, got {network!r}')
+    check_map(image, None, 'image')
+    check_size(tile, 'tile')
+    check_at_least(0, context=context)
+    check_positive(alignment=alignment)
     sizes = image.shape[2:]
     for side in tile:
         if side < 2 * context + alignment:

@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import check_axes, check_map, check_positive
+from mmdense.modules.arguments import (
+    check_at_least,
+    check_axes,
+    check_map,
+    check_positive,
+)
 
 KINDS = ('channel_shuffle', 'pixel_shuffle', 'random_permutation')
 
@@ -141,6 +146,9 @@ class Rearrangement(nn.Module):
         self.upscale = upscale
         self.kind = kind
         if kind == 'random_permutation':
+            check_at_least(0, seed=seed)
+            if seed >= 2**63:
+                raise ValueError(f'seed wants less than 2^63, got {seed}')
             generator = torch.Generator().manual_seed(seed)
             order = torch.randperm(channels, generator=generator, device='cpu')
             # Through a list: `torch.device('meta')` would refuse the generator

@@ -10,6 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdense.modules.arguments import (
+    check_at_least,
+    check_axes,
+    check_map,
+    check_positive,
+    check_sequence,
+    check_size,
+)
+
+STEP = ('factor', 'crop', 'kernel_size')
+
 
 def bilinear_kernel(kernel_size: int, factor: int) -> Tensor:
     """The transposed convolution kernel that interpolates bilinearly.
@@ -24,9 +35,11 @@ def bilinear_kernel(kernel_size: int, factor: int) -> Tensor:
         Tensor: (kernel_size, kernel_size).
 
     Raises:
+        TypeError: If one is no integer.
         ValueError: If the side is another: the output would be no
             interpolation.
     """
+    check_positive(kernel_size=kernel_size, factor=factor)
     if kernel_size not in (2 * factor - 1, 2 * factor):
         raise ValueError(f'kernel_size wants {2 * factor - 1} or '
                          f'{2 * factor} for factor {factor}, got '
@@ -40,14 +53,18 @@ def crop(x: Tensor, offset: int, size: tuple[int, int]) -> Tensor:
     """Cut rows and columns ``offset`` to ``offset + size`` from (N, C, H, W).
 
     Raises:
+        TypeError: If ``x`` is no tensor, or ``offset`` no integer.
         ValueError: If ``x`` does not reach so far.
     """
+    check_axes(x)
+    check_at_least(0, offset=offset)
+    check_size(size)
     height, width = size
     if x.shape[-2] < offset + height or x.shape[-1] < offset + width:
         raise ValueError(
             f'a crop of {height}x{width} at {offset} wants a map of at least '
             f'{offset + height}x{offset + width}, got '
-            f'{x.shape[-2]}x{x.shape[-1]}')
+            f'{x.shape[-2]}x{x.shape[-1]} as x')
     return x[..., offset:offset + height, offset:offset + width]
 
 
@@ -74,21 +91,42 @@ class SkipFusion(nn.Module):
             the crop on whole pixels, one less.
 
     Raises:
-        ValueError: If there is not one upsampling a map, or a kernel is of
-            another size; in ``forward``, if a map is too small for its crop.
+        TypeError: If an argument is of another kind.
+        ValueError: If there is not one upsampling a map, one has no factor
+            or crop, or a kernel is of another size; in ``forward``, if there
+            are other maps, or one is too small for its crop.
     """
 
     def __init__(self, in_channels: Sequence[int], num_classes: int,
                  upsampling: Sequence[dict]):
         super().__init__()
+        check_sequence(in_channels=in_channels, upsampling=upsampling)
+        check_positive(num_classes=num_classes)
+        for k, channels in enumerate(in_channels):
+            check_positive(**{f'in_channels[{k}]': channels})
         if len(in_channels) != len(upsampling):
             raise ValueError(
                 f'upsampling wants one entry a map, {len(in_channels)} for '
                 f'in_channels={list(in_channels)}, got {len(upsampling)}')
+        if not upsampling:
+            raise ValueError('upsampling wants at least one map, got none')
+        for k, step in enumerate(upsampling):
+            if not isinstance(step, dict) or not (
+                    {'factor', 'crop'} <= step.keys() <= set(STEP)):
+                raise ValueError(
+                    f'upsampling[{k}] wants a dict of factor, crop and maybe '
+                    f'kernel_size, got {step!r}')
+            check_positive(**{f'upsampling[{k}] factor': step['factor']})
+            check_at_least(0, **{f'upsampling[{k}] crop': step['crop']})
         factors = [step['factor'] for step in upsampling]
         sizes = [
             step.get('kernel_size', 2 * step['factor']) for step in upsampling
         ]
+        for k, (size, factor) in enumerate(zip(sizes, factors, strict=True)):
+            try:
+                last_kernel = bilinear_kernel(size, factor)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f'upsampling[{k}]: {error}') from None
         self.crops = [step['crop'] for step in upsampling]
         self.scores = nn.ModuleList(
             nn.Conv2d(channels, num_classes, 1)
@@ -99,10 +137,7 @@ class SkipFusion(nn.Module):
             for size, factor in zip(sizes[:-1], factors[:-1], strict=True))
         self.last_factor = factors[-1]
         # Not persistent: no two of the three networks share its size.
-        self.register_buffer(
-            'last_kernel',
-            bilinear_kernel(sizes[-1], factors[-1]),
-            persistent=False)
+        self.register_buffer('last_kernel', last_kernel, persistent=False)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -125,6 +160,18 @@ class SkipFusion(nn.Module):
             maps (Sequence[Tensor]): (N, C, h, w) each, fine to coarse.
             size (tuple[int, int]): Height and width of the image.
         """
+        check_sequence(maps=maps)
+        if len(maps) != len(self.scores):
+            raise ValueError(f'maps wants {len(self.scores)} maps, fine to '
+                             f'coarse, got {len(maps)}')
+        check_size(size)
+        for k, (x, score) in enumerate(
+                zip(maps, reversed(self.scores), strict=True)):
+            check_map(x, score.in_channels, f'maps[{k}]')
+            if x.shape[0] != maps[0].shape[0]:
+                raise ValueError(
+                    f'maps wants one batch size, got '
+                    f'{[m.shape[0] for m in maps]}')
         *finer, coarsest = maps
         x = self.scores[0](coarsest)
         for up, score, offset, fine in zip(

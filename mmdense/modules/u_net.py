@@ -9,19 +9,32 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from mmdense.modules.arguments import (
+    check_at_least,
+    check_map,
+    check_positive,
+    check_share,
+)
+
 
 def context(depth: int = 4) -> int:
     """Pixels the network consumes at each border of its input.
 
     ``6 * 2^depth - 4``: two 3x3 convolutions take 2 pixels of their level's
     map on each side, on the way down and on the way up.
+
+    Raises:
+        TypeError, ValueError: If ``depth`` is no positive integer; so do all
+            functions here.
     """
+    check_positive(depth=depth)
     return 6 * 2**depth - 4
 
 
 def works(size: int, depth: int = 4) -> bool:
     """Whether a side of ``size`` pixels is even at every pool and leaves
     something at the end."""
+    check_positive(size=size, depth=depth)
     return (size + 4) % 2**depth == 0 and size > 2 * context(depth)
 
 
@@ -36,10 +49,11 @@ def nearest_sizes(size: int, depth: int = 4) -> tuple[int | None, int]:
         tuple[int | None, int]: The largest that works up to ``size``, None
         if there is none, and the smallest from ``size`` on.
     """
+    check_positive(size=size, depth=depth)
     step = 2**depth
     below = size - (size + 4) % step
     above = covering_size(max(1, size - 2 * context(depth)), depth)
-    return (below if works(below, depth) else None), above
+    return (below if below > 0 and works(below, depth) else None), above
 
 
 def output_size(size: int, depth: int = 4) -> int:
@@ -64,12 +78,24 @@ def output_size(size: int, depth: int = 4) -> int:
 
 def covering_size(output: int, depth: int = 4) -> int:
     """The smallest input side whose output is at least ``output`` pixels."""
+    check_positive(output=output)
     size = output + 2 * context(depth)
     return size + -(size + 4) % 2**depth
 
 
 def crop_center(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle of a map (..., H, W), shape (..., height, width)."""
+    """The middle of a map (..., H, W), shape (..., height, width).
+
+    Raises:
+        TypeError, ValueError: If ``x`` is no such map, or too small.
+    """
+    if not isinstance(x, Tensor) or x.dim() < 2:
+        raise TypeError(f'x wants a tensor (..., H, W), got '
+                        f'{tuple(x.shape) if isinstance(x, Tensor) else x!r}')
+    check_at_least(0, height=height, width=width)
+    if height > x.shape[-2] or width > x.shape[-1]:
+        raise ValueError(f'height and width want at most those of x, '
+                         f'{tuple(x.shape[-2:])}, got {height}, {width}')
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top:top + height, left:left + width]
 
@@ -96,8 +122,10 @@ class UNet(nn.Module):
         dropout (float): Share of dropped values.
 
     Raises:
-        ValueError: If ``depth`` is below 1; on call, if the image has a side
-            that does not fit (see :func:`output_size`).
+        TypeError: If an argument is no number.
+        ValueError: If one is out of its range; on call, if the image has
+            other channels or a side that does not fit (see
+            :func:`output_size`).
     """
 
     def __init__(self,
@@ -106,8 +134,9 @@ class UNet(nn.Module):
                  depth: int = 4,
                  dropout: float = 0.5):
         super().__init__()
-        if depth < 1:
-            raise ValueError(f'depth wants at least 1, got {depth}')
+        check_positive(
+            in_channels=in_channels, base_channels=base_channels, depth=depth)
+        check_share(dropout=dropout)
         self.depth = depth
         widths = [base_channels * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(
@@ -137,6 +166,7 @@ class UNet(nn.Module):
 
         ``H'`` is ``output_size(H, depth)``, centred on the image.
         """
+        check_map(x, self.down[0][0].in_channels)
         for side in x.shape[2:]:
             output_size(side, self.depth)
         skips = []

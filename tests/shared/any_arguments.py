@@ -1,0 +1,90 @@
+"""What the tests over any arguments share.
+
+500 examples over all of ``test_hypothesis_*.py``;
+``HYPOTHESIS_PROFILE=nightly`` runs 10,000.
+"""
+import inspect
+import os
+import re
+from datetime import timedelta
+
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+# Tests with @settings(profile), in all of the files.
+TESTS = 27
+for name, examples in dict(ci=500, nightly=10_000).items():
+    settings.register_profile(
+        name,
+        max_examples=-(-examples // TESTS),
+        derandomize=name == 'ci',
+        database=None,
+        # A hang is what it finds; machines are busy.
+        deadline=timedelta(seconds=20),
+        suppress_health_check=list(HealthCheck))
+profile = settings.get_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
+
+DTYPES = st.sampled_from([torch.float32, torch.float64, torch.bfloat16])
+SIZE = st.integers(1, 7)
+FLAG = st.booleans()
+ODD_SIDE = st.sampled_from([1, 3, 5])
+# What somebody might write in a config by mistake.
+MISTAKES = (None, 'a', 2.5, (), (1, 2, 3), -1, 0, float('nan'))
+WRONG = st.sampled_from(MISTAKES)
+
+
+def number(least, most):
+    """Right most of the time."""
+    return st.one_of(*[st.integers(least, most)] * 4, WRONG)
+
+
+def tensor(shape, seed, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator).to(dtype)
+
+
+SHAPE = st.lists(st.integers(0, 4), max_size=5).map(tuple)
+MAYBE_MAP = st.one_of(
+    st.builds(tensor, SHAPE, st.just(0), DTYPES),
+    st.just(torch.ones(1, 2, 3, 3)), st.just(torch.ones(1, 2)),
+    st.sampled_from([None, 3, 'x', torch.ones(1, 2, 3, 3).int()]))
+ANY_MAP = st.builds(tensor, st.tuples(st.integers(1, 2), st.integers(1, 18),
+                                      SIZE, SIZE), st.integers(0, 99))
+
+
+@st.composite
+def arguments(draw, wrong=WRONG, **right):
+    """Right arguments, or all right but one, and the name of that."""
+    given = {name: draw(values) for name, values in right.items()}
+    spoilt = draw(st.sampled_from([None] * len(right) + list(right)))
+    if spoilt is not None:
+        given[spoilt] = draw(wrong)
+    return given, spoilt
+
+
+def refusal_names(error, names):
+    assert any(re.search(rf'\b{name}\b', str(error)) for name in names), (
+        f'{error!r} names none of {sorted(names)}')
+
+
+def parameters_of(function):
+    return set(inspect.signature(function).parameters)
+
+
+def attempt(function, case):
+    """The result, or None where a spoilt argument is refused by name."""
+    given, spoilt = case
+    try:
+        return function(**given)
+    except (TypeError, ValueError) as error:
+        if spoilt is None:
+            raise
+        refusal_names(error, [spoilt])
+        return None
+
+
+def close(one, other, dtype=torch.float32):
+    tolerance = 4e-2 if dtype == torch.bfloat16 else 1e-4
+    torch.testing.assert_close(
+        one, other, rtol=tolerance, atol=tolerance, equal_nan=True)
