@@ -10,6 +10,7 @@ import mmengine.registry as roots
 from mmengine.registry import Registry
 
 from mmdense.engine.checkpoint import allow_mmengine_checkpoints
+from mmdense.engine.forks import find_bases_in_forks
 
 __all__ = [
     'DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS',
@@ -44,3 +45,6 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(roots.OPTIM_WRAPPER_CONSTRUCTORS)
 # Every way to build one of our types comes through here before a checkpoint
 # is read, so `mim test` and `--resume` load what mmengine wrote.
 allow_mmengine_checkpoints()
+# A config's bases are read before its types are built: only who imports this
+# module first, as our tools do, finds `mmseg::` in a fork.
+find_bases_in_forks()

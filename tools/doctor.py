@@ -3,6 +3,7 @@
 Exit status 1 when something is broken. Nothing is changed.
 """
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import json
@@ -266,7 +267,9 @@ def main() -> None:
     parser.add_argument(
         '--json', action='store_true', help='print the findings as JSON')
     args = parser.parse_args()
-    found = list(findings())
+    # The hosts print when they are imported, into the report otherwise.
+    with contextlib.redirect_stdout(sys.stderr):
+        found = list(findings())
     if args.json:
         print(json.dumps([asdict(item) for item in found], indent=2))
     else:

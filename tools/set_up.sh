@@ -55,12 +55,14 @@ pins() { # the pinned versions, a stack's in place of their own
 }
 
 hosts() { # the mm packages, a stack's forks in place of the originals
-  local name fork
+  local name
   for name in $(sed '/^#/d' requirements/mm.txt); do
-    fork=onedl-${name/%mmdet/mmdetection}
-    [ -z "$(version_of "$fork")" ] || name=$fork
-    echo "$name"
+    [ -n "$(version_of "onedl-${name/%mmdet/mmdetection}")" ] || echo "$name"
   done
+  # The forks, and what a stack has beyond the pinned packages.
+  [ -z "$STACK" ] || awk -F== '/^#/ { next } NR == FNR { pinned[$1]; next }
+    !($1 in pinned) { print $1 }' requirements/constraints.txt \
+    "requirements/stacks/$STACK.txt"
 }
 
 copy_source() { # what a stack's mmdense is made of, as it is now

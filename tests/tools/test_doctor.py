@@ -117,3 +117,18 @@ def test_broken_findings_set_the_exit_status(doctor, pretend, capsys,
     with pytest.raises(SystemExit, match='broken: numpy'):
         doctor.main()
     assert 'mend it: pip install' in capsys.readouterr().out
+
+
+def test_what_a_host_prints_stays_out_of_the_report(doctor, capsys,
+                                                    monkeypatch):
+
+    def findings():
+        print('a host is imported')
+        yield doctor.Finding('host', 'ok', '1.0')
+
+    monkeypatch.setattr(doctor, 'findings', findings)
+    monkeypatch.setattr(sys, 'argv', ['doctor.py', '--json'])
+    doctor.main()
+    out, error = capsys.readouterr()
+    assert [item['name'] for item in json.loads(out)] == ['host']
+    assert 'a host is imported' in error
