@@ -211,6 +211,13 @@ def check_mim() -> Finding:
     if version is None:
         return Finding('openmim', NOTE, 'not installed: no `mim` command',
                        'pip install --no-deps openmim')
+    hidden = [FORKS[name] for name in ('mmdet', 'mmsegmentation')
+              if version_of(FORKS[name]) and not version_of(name)]
+    if hidden and version_of('openmim'):
+        return Finding(
+            'openmim', NOTE, f'{version} does not see {" and ".join(hidden)}: '
+            '`mim train` installs the original over it, '
+            '`python tools/train.py CONFIG` trains with it')
     return Finding('openmim', OK, version)
 
 

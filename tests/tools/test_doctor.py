@@ -94,6 +94,17 @@ def test_a_fork_over_its_original_is_broken(doctor, pretend):
     assert [item.name for item in doctor.check_forks()] == ['onedl-mmcv']
 
 
+def test_mim_that_would_overwrite_a_fork_is_noted(doctor, pretend):
+    pretend(openmim='0.3.9', onedl_mmdetection='3.5.1', mmsegmentation='1.2.2')
+    found = doctor.check_mim()
+    assert found.status == 'note'
+    assert 'onedl-mmdetection: `mim train' in found.detail
+    pretend(openmim='0.3.9', mmdet='3.3.0')
+    assert doctor.check_mim().status == 'ok'
+    pretend(onedl_mim='0.5.1', onedl_mmdetection='3.5.1')
+    assert doctor.check_mim().status == 'ok'
+
+
 def test_a_missing_host_is_only_a_note(doctor, pretend):
     pretend()
     found = doctor.check_host('mmpose', 'mmpose', 'command')
