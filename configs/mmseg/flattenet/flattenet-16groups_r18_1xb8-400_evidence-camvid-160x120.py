@@ -1,6 +1,6 @@
-"""Evidence: FlatteNet with groups of 8 to 16 channels.
+"""Evidence: FlatteNet with 7x7 kernels, and groups of 8 to 16 channels.
 
-They meet the paper's condition, groups that multiply to the channels.
+The groups meet the paper's condition, numbers that multiply to the channels.
 """
 _base_ = './flattenet_r18_1xb8-400_evidence-camvid-160x120.py'
 model = dict(
