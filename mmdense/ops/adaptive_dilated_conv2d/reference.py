@@ -1,4 +1,5 @@
 """The definition of the adaptive dilated convolution, in plain PyTorch."""
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -37,25 +38,25 @@ def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
     rate = rate[..., None].expand(batch, rate_groups, channels // rate_groups)
     rate = rate.reshape(batch, channels)
     kernel = weight.shape[2:]
-    middle = [(k - 1) // 2 for k in kernel]
-    length = [(x.shape[2 + a] + 2 * padding[a] - dilation[a] *
-               (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1)]
-    start = [dilation[a] * middle[a] - padding[a] for a in (0, 1)]
-
-    def read(values: Tensor, tap: int, a: int) -> Tensor:
-        whole, rest = split(rate * (dilation[a] * (tap - middle[a])))
-        return read_axis(values, start[a] + whole, rest, 2 + a, length[a],
-                         stride[a])
-
-    values = x.to(rate.dtype)
-    taps = weight.to(rate.dtype)
-    out = 0
-    for i in range(kernel[0]):
-        rows = read(values, i, 0)  # (N, C, H_out, W)
-        for j in range(kernel[1]):
-            sampled = read(rows, j, 1)  # (N, C, H_out, W_out)
-            out = out + F.conv2d(
-                sampled, taps[:, :, i:i + 1, j:j + 1], groups=groups)
-    if bias is not None:
-        out = out + bias.to(rate.dtype)[:, None, None]
+    sampled = x.to(rate.dtype)
+    # All taps of an output position beside each other: a map kernel times as
+    # high and wide as the output, which a stride of the kernel walks through.
+    for a in (0, 1):
+        length = (x.shape[2 + a] + 2 * padding[a] - dilation[a] *
+                  (kernel[a] - 1) - 1) // stride[a] + 1
+        middle = (kernel[a] - 1) // 2
+        tap = torch.arange(-middle, middle + 1, device=x.device)
+        whole, rest = split(rate[..., None] * (dilation[a] * tap))
+        position = torch.arange(length, device=x.device) * stride[a] + (
+            dilation[a] * middle - padding[a])
+        # (N, C, L, 1 and k): position before tap.
+        whole = position[:, None] + whole[:, :, None]
+        rest = rest[:, :, None].expand(whole.shape)
+        sampled = read_axis(sampled, whole.flatten(2), rest.flatten(2), 2 + a)
+    out = F.conv2d(
+        sampled,
+        weight.to(rate.dtype),
+        None if bias is None else bias.to(rate.dtype),
+        stride=kernel,
+        groups=groups)
     return out.to(x.dtype)

@@ -25,38 +25,34 @@ def split(offset: Tensor) -> tuple[Tensor, Tensor]:
     return whole, offset - floor
 
 
-def read_axis(x: Tensor, whole: Tensor, rest: Tensor, axis: int, length: int,
-              stride: int) -> Tensor:
-    """Read one axis of every channel at ``whole + rest + stride * p``.
+def read_axis(x: Tensor, whole: Tensor, rest: Tensor, axis: int) -> Tensor:
+    """Read one axis of every channel at the positions ``whole + rest``.
 
     Linear interpolation between two neighbours; what lies outside the map
     counts as zero.
 
     Args:
         x (Tensor): (N, C, H, W).
-        whole (Tensor): First position, whole pixels, (N, C), int64.
-        rest (Tensor): Its fraction in [0, 1), (N, C), dtype of ``x``.
+        whole (Tensor): Whole pixels, (N, C, L), int64.
+        rest (Tensor): Their fractions in [0, 1), (N, C, L) or (N, C, 1),
+            dtype of ``x``.
         axis (int): 2 for rows, 3 for columns.
-        length (int): Number of positions ``p``.
-        stride (int): Pixels from one position to the next.
 
     Returns:
-        Tensor: ``x`` with ``length`` entries along ``axis``.
+        Tensor: ``x`` with ``L`` entries along ``axis``.
     """
     size = x.shape[axis]
     other = 5 - axis
-    position = torch.arange(length, device=x.device) * stride
-    lower = whole[..., None] + position  # (N, C, length)
+    shape = list(x.shape)
+    shape[axis] = whole.shape[2]
 
     def pixel(index: Tensor) -> Tensor:
         inside = ((index >= 0) & (index < size)).unsqueeze(other)
         index = index.clamp(0, max(size - 1, 0)).unsqueeze(other)
-        shape = list(x.shape)
-        shape[axis] = length
         return x.gather(axis, index.expand(shape)).where(inside, 0)
 
-    rest = rest[..., None, None]
-    return (1 - rest) * pixel(lower) + rest * pixel(lower + 1)
+    rest = rest.unsqueeze(other)
+    return (1 - rest) * pixel(whole) + rest * pixel(whole + 1)
 
 
 def channel_shift(x: Tensor, offset: Tensor) -> Tensor:
@@ -73,8 +69,10 @@ def channel_shift(x: Tensor, offset: Tensor) -> Tensor:
     height, width = x.shape[2:]
     whole, rest = split(offset)
     out = x.to(offset.dtype)
-    out = read_axis(out, whole[..., 0], rest[..., 0], 2, height, 1)
-    out = read_axis(out, whole[..., 1], rest[..., 1], 3, width, 1)
+    for a, size in enumerate((height, width)):
+        position = torch.arange(size, device=x.device)
+        out = read_axis(out, whole[..., a, None] + position,
+                        rest[..., a, None], 2 + a)
     # Of the two axes one may read zeros only, and hide what the other is.
     finite = offset.isfinite().all(-1)[..., None, None]
     return out.where(finite, torch.nan).to(x.dtype)
