@@ -121,10 +121,17 @@ def test_a_backend_is_one_of_those_there_are(name):
 @settings(profile)
 @given(st.sampled_from([
     (checks.check_positive, 'sizes', lambda v: v >= 1),
-    (checks.check_pair, 'size', lambda v: v >= 1),
+    (lambda sizes: checks.check_at_least(-1, sizes=sizes), 'sizes',
+     lambda v: v >= -1),
+    (lambda shares: checks.check_sequence(shares=shares), 'shares',
+     lambda v: isinstance(v, tuple)),
+    (lambda sizes: checks.check_size(sizes, 'sizes'), 'sizes',
+     lambda v: v == (3, 4)),
+    (checks.check_pair, 'size', lambda v: np.min(v) >= 1),
     (checks.check_axes, 'x', None), (checks.check_map, 'x', None),
     (checks.check_share, 'shares', lambda v: 0 <= v <= 1),
-]), st.one_of(WRONG, st.integers(-2, 2), st.floats(), NO_MAP))
+]), st.one_of(WRONG, st.integers(-2, 2), st.floats(), NO_MAP,
+                 st.just((3, 4))))
 def test_a_check_refuses_what_it_says(check, value):
     check, name, right = check
     try:

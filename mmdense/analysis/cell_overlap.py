@@ -6,6 +6,8 @@ segmentation lecture, slide 33.
 """
 import numpy as np
 
+from mmdense.modules.arguments import check_array
+
 
 def cell_overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Intersection over union of every true cell with its match.
@@ -23,8 +25,11 @@ def cell_overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         np.ndarray: One value in [0, 1] a true cell, by increasing number.
 
     Raises:
+        TypeError: If a map holds no integers.
         ValueError: If the maps differ in shape.
     """
+    check_array(predicted, None, 'iu', 'predicted')
+    check_array(truth, None, 'iu', 'truth')
     if predicted.shape != truth.shape:
         raise ValueError('predicted and truth want one shape, got '
                          f'{predicted.shape} and {truth.shape}')

@@ -161,39 +161,22 @@ def analyse(annotations: str | Path,
         ValueError: If a file is not what is wanted, the number of parts or
             sigmas does not fit, or a detection is of an unknown image.
     """
-    truth = _read(annotations)
-    if not isinstance(truth, dict) or not {'images', 'annotations',
-                                           'categories'} <= truth.keys():
-        raise ValueError(f'{annotations} wants COCO ground truth: a '
-                         'dictionary of images, annotations and categories')
-    category = next((c for c in truth['categories'] if 'keypoints' in c), None)
-    if category is None:
-        raise ValueError(f'{annotations} has no category with keypoints')
-    parts = category['keypoints']
+    images, parts, people = _truth(annotations)
     sigmas = np.array(COCO_SIGMAS if sigmas is None else sigmas, float)
     if len(sigmas) != len(parts):
         raise ValueError(f'sigmas wants one for each of the {len(parts)} '
                          f'parts of {annotations}, got {len(sigmas)}')
-    detections = _detections(results, {i['id'] for i in truth['images']},
-                             len(parts))
-    people = defaultdict(list)
-    for person in truth['annotations']:
-        if person['category_id'] == category['id'] and not person.get(
-                'iscrowd'):
-            people[person['image_id']].append(person)
+    detections = _detections(results, images, len(parts))
 
     counts = np.zeros((len(parts), len(KINDS)), int)
     total = matched = 0
     twins = twins_of(parts)
-    for image, persons in people.items():
-        points = np.array([p['keypoints'] for p in persons],
-                          float).reshape(len(persons), -1, 3)
-        areas = np.array([p['area'] for p in persons], float)
+    for image, (points, areas) in people.items():
         labelled = points[..., 2] > 0
         total += int(labelled.any(1).sum())
         found = sorted(
-            detections[image], key=lambda d: -d['score'])[:MAX_DETECTIONS]
-        at = [np.reshape(d['keypoints'], (-1, 3))[:, :2] for d in found]
+            detections[image], key=lambda d: -d[0])[:MAX_DETECTIONS]
+        at = [xy for _, xy in found]
         own = [similarity(xy, points, areas, sigmas) for xy in at]
         for xy, values, person in zip(
                 at, own, match(own, labelled), strict=True):
@@ -214,8 +197,54 @@ def _read(path: str | Path):
         raise ValueError(f'{path} wants a JSON file: {error}') from error
 
 
+def _finite(values, count: int, name: str) -> np.ndarray:
+    """So many numbers, none of them NaN or infinite."""
+    array = np.array(values, float)
+    if array.shape != (count, ) or not np.isfinite(array).all():
+        raise ValueError(f'{name} wants {count} finite numbers, got {values}')
+    return array
+
+
+def _truth(path: str | Path) -> tuple[set, list, dict]:
+    """Images, parts, and by image people (P, K, 3) and their areas (P,)."""
+    truth = _read(path)
+    if not isinstance(truth, dict) or not {'images', 'annotations',
+                                           'categories'} <= truth.keys():
+        raise ValueError(f'{path} wants COCO ground truth: a dictionary of '
+                         'images, annotations and categories')
+    try:
+        category = next(
+            (c for c in truth['categories'] if 'keypoints' in c), None)
+        if category is None:
+            raise ValueError('it has no category with keypoints')
+        parts = category['keypoints']
+        if not isinstance(parts, list) or not all(
+                isinstance(part, str) for part in parts):
+            raise ValueError(f'keypoints wants names of parts, got {parts}')
+        images = {image['id'] for image in truth['images']}
+        people = defaultdict(list)
+        for person in truth['annotations']:
+            if person['category_id'] != category['id'] or person.get(
+                    'iscrowd'):
+                continue
+            if person['image_id'] not in images:
+                raise ValueError(f'image_id {person["image_id"]} is none of '
+                                 'its images')
+            area, = _finite([person['area']], 1, 'area')
+            points = _finite(person['keypoints'], 3 * len(parts), 'keypoints')
+            people[person['image_id']].append(
+                (points.reshape(-1, 3), area))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{path} wants COCO ground truth: '
+                         f'{type(error).__name__}: {error}') from error
+    return images, parts, {
+        image: tuple(np.array(values) for values in zip(*own, strict=True))
+        for image, own in people.items()
+    }
+
+
 def _detections(path: str | Path, images: set, parts: int) -> dict[int, list]:
-    """The detections of a result file by image."""
+    """By image the detections of a result file: score and points (K, 2)."""
     results = _read(path)
     wanted = {'image_id', 'score', 'keypoints'}
     if not isinstance(results, list) or not all(
@@ -224,15 +253,20 @@ def _detections(path: str | Path, images: set, parts: int) -> dict[int, list]:
                          'image_id, score and keypoints')
     found = defaultdict(list)
     for detection in results:
-        if len(detection['keypoints']) != 3 * parts:
-            raise ValueError(
-                f'{path} wants 3 x {parts} numbers a detection, got '
-                f'{len(detection["keypoints"])}')
-        if detection['image_id'] not in images:
-            raise ValueError(f'{path} has a detection of image '
-                             f'{detection["image_id"]}, which the ground '
-                             'truth does not have')
-        found[detection['image_id']].append(detection)
+        try:
+            if len(detection['keypoints']) != 3 * parts:
+                raise ValueError(f'wants 3 x {parts} numbers a detection, got '
+                                 f'{len(detection["keypoints"])}')
+            if detection['image_id'] not in images:
+                raise ValueError(
+                    f'has a detection of image {detection["image_id"]}, '
+                    'which the ground truth does not have')
+            score, = _finite([detection['score']], 1, 'score')
+            points = _finite(detection['keypoints'], 3 * parts, 'keypoints')
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{path} {error}') from error
+        found[detection['image_id']].append(
+            (score, points.reshape(-1, 3)[:, :2]))
     return found
 
 

@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
+from mmdense.modules.arguments import check_array
+
 # The ring of neighbours of a pixel, clockwise from the upper left.
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
@@ -156,6 +158,8 @@ def warping_error(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _check(predicted, truth):
-    if predicted.shape != truth.shape or truth.ndim != 2 or not truth.size:
+    check_array(predicted, 2, 'b', 'predicted')
+    check_array(truth, 2, 'b', 'truth')
+    if predicted.shape != truth.shape or not truth.size:
         raise ValueError('predicted and truth want one size (H, W), got '
                          f'{predicted.shape} and {truth.shape}')

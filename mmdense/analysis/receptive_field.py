@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmdense.modules.arguments import check_map
+
 aten = torch.ops.aten
 # Operators that read the whole map at each position they write.
 GLOBAL = ('mean', 'sum', 'amax', 'addmm', 'mm', 'bmm', 'softmax')
@@ -142,8 +144,11 @@ def receptive_fields(model: nn.Module, image: Tensor, *args,
             network itself is ``''``.
 
     Raises:
-        ValueError: If an operator outside PyTorch's own runs.
+        TypeError: If ``image`` is no floating point tensor.
+        ValueError: If it is no (N, C, H, W), or an operator outside PyTorch's
+            own runs.
     """
+    check_map(image, None, 'image')
     follow, found, handles = _Follow(image), {}, []
 
     def note(name):

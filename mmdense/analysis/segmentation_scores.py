@@ -3,7 +3,15 @@
 Source: J. Long, E. Shelhamer and T. Darrell, *Fully Convolutional Networks
 for Semantic Segmentation*, CVPR 2015, Section 5; the lecture's slide 17.
 """
+import math
+
 import numpy as np
+
+from mmdense.modules.arguments import (
+    check_array,
+    check_at_least,
+    check_positive,
+)
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
@@ -21,8 +29,13 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
             pixels of class i that were predicted to be of class j.
 
     Raises:
+        TypeError: If a map holds no integers, or a number is none.
         ValueError: If the shapes differ, or a label is none of the classes.
     """
+    check_array(truth, None, 'iub', 'truth')
+    check_array(prediction, None, 'iub', 'prediction')
+    check_positive(num_classes=num_classes)
+    check_at_least(-math.inf, ignore_index=ignore_index)
     if truth.shape != prediction.shape:
         raise ValueError(f'prediction wants the shape of truth, {truth.shape}'
                          f', got {prediction.shape}')
@@ -66,7 +79,15 @@ def segmentation_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         dict[str, np.ndarray]: The four scores, fractions, nan if no pixel
             counts; ``accuracy`` and ``iu`` (classes, ).
+
+    Raises:
+        TypeError, ValueError: If ``confusion`` is no square of counts.
     """
+    check_array(confusion, 2, 'iuf', 'confusion')
+    if confusion.shape[0] != confusion.shape[1] or \
+            not (confusion >= 0).all():
+        raise ValueError('confusion wants (classes, classes) counts of at '
+                         f'least 0, got {confusion.shape}')
     right = np.diag(confusion).astype(float)
     total = confusion.sum(1).astype(float)
     total[total == 0] = np.nan

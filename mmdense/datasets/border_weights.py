@@ -5,10 +5,13 @@ equation 2; segmentation lecture, slide 29.
 """
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import cv2
 import numpy as np
 from scipy import ndimage
+
+from mmdense.modules.arguments import check_array
 
 # What a weight may lack: below float32's resolution at 1.
 NEGLIGIBLE = 1e-8
@@ -44,12 +47,17 @@ def border_weights(label: np.ndarray,
         np.ndarray: (H, W), float32.
 
     Raises:
+        TypeError: If the map holds no integers, or a number is none.
         ValueError: If a class of the map has no positive frequency, or
             ``w0`` or ``sigma`` is not positive.
     """
+    check_array(label, 2, 'iub', 'label')
     for name, value in (('w0', w0), ('sigma', sigma)):
-        if not value > 0:
-            raise ValueError(f'{name} wants a positive number, got {value}')
+        if not isinstance(value, Real) or not 0 < value < math.inf:
+            raise ValueError(f'{name} wants a positive number, got {value!r}')
+    for name, value in (('cell', cell), ('ignore_index', ignore_index)):
+        if not isinstance(value, Integral):
+            raise TypeError(f'{name} wants an integer, got {value!r}')
     weights = _class_balance(label, frequencies, ignore_index)
     cells, _ = ndimage.label(label == cell)
     # Farther than this from either cell, the second term is negligible.
@@ -66,16 +74,20 @@ def _class_balance(label, frequencies, ignore_index):
         shares = counts / max(1, counts.sum())
         number = len(classes)
     else:
+        if not isinstance(frequencies, tuple | list | np.ndarray):
+            raise TypeError('frequencies wants a share a class, got '
+                            f'{frequencies!r}')
         number = len(frequencies)
-        if len(classes) and classes[-1] >= number or \
-                not all(frequencies[c] > 0 for c in classes):
+        if not all(0 <= c < number and isinstance(frequencies[c], Real)
+                   and frequencies[c] > 0 for c in classes.tolist()):
             raise ValueError(
                 'frequencies wants a positive share for each of the classes '
                 f'{classes.tolist()}, got {list(frequencies)}')
-        shares = np.array([frequencies[c] for c in classes])
-    table = np.zeros(max(int(label.max(initial=0)), ignore_index) + 1)
-    table[classes] = 1 / (number * shares) if len(classes) else 0
-    return table[label]
+        shares = np.array([frequencies[c] for c in classes.tolist()])
+    weights = np.zeros(label.shape)
+    for c, share in zip(classes, shares, strict=True):
+        weights[label == c] = 1 / (number * share)
+    return weights
 
 
 def border_distances(cells: np.ndarray,
@@ -95,10 +107,25 @@ def border_distances(cells: np.ndarray,
     Returns:
         tuple[np.ndarray, np.ndarray]: Nearest and second nearest, (H, W),
         float64 each.
+
+    Raises:
+        TypeError: If ``cells`` holds no integers.
+        ValueError: If one is negative, or ``reach`` is.
     """
+    check_array(cells, 2, 'iu', 'cells')
+    if not isinstance(reach, Real) or not reach >= 0:
+        raise ValueError(f'reach wants at least 0, got {reach!r}')
+    if cells.min(initial=0) < 0:
+        raise ValueError(f'cells wants numbers of at least 0, got '
+                         f'{cells.min()}')
+    if cells.max(initial=0) > cells.size:  # find_objects lists them all
+        cells = np.unique(np.append(cells, 0), return_inverse=True)[1][
+            :-1].reshape(cells.shape)
+    reach = min(reach, sum(cells.shape))
     near = np.full(cells.shape, np.inf)
     second = np.full(cells.shape, np.inf)
-    margin = math.ceil(reach)
+    # At least what tells an edge of the cell from the edge of the map.
+    margin = max(1, math.ceil(reach))
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     for number, box in enumerate(ndimage.find_objects(cells), 1):
         if box is None:

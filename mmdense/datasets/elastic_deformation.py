@@ -8,10 +8,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from mmdense.modules.arguments import check_array, check_size
+
 INTERPOLATIONS = dict(
     nearest=cv2.INTER_NEAREST,
     linear=cv2.INTER_LINEAR,
     cubic=cv2.INTER_CUBIC)
+# What OpenCV interpolates.
+DTYPES = ('uint8', 'uint16', 'int16', 'float32', 'float64')
 
 
 def displacement_field(vectors: np.ndarray,
@@ -27,7 +31,17 @@ def displacement_field(vectors: np.ndarray,
 
     Returns:
         np.ndarray: (dy, dx) of every pixel, (2, H, W), float32.
+
+    Raises:
+        TypeError, ValueError: If the vectors are no such array of finite
+            numbers, or the size is none.
     """
+    check_array(vectors, 3, 'fiu', 'vectors')
+    check_size(size)
+    if len(vectors) != 2 or not vectors.size or \
+            not np.isfinite(vectors).all():
+        raise ValueError('vectors wants finite (2, rows, columns), got '
+                         f'{vectors.shape}')
     grid = torch.from_numpy(vectors.astype(np.float32))[None]
     return F.interpolate(
         grid, size=tuple(size), mode='bicubic', align_corners=True)[0].numpy()
@@ -47,8 +61,31 @@ def deform(picture: np.ndarray, displacement: np.ndarray,
 
     Returns:
         np.ndarray: Shape and dtype of ``picture``.
+
+    Raises:
+        TypeError: If an argument is no array of a dtype that can be read
+            between pixels.
+        ValueError: If the shapes do not fit, a displacement is not finite, or
+            there is no such interpolation.
     """
-    y, x = np.indices(picture.shape[:2], np.float32) + displacement
+    check_array(picture, None, 'iuf', 'picture')
+    check_array(displacement, 3, 'fiu', 'displacement')
+    if picture.dtype.name not in DTYPES:
+        raise TypeError(f'picture wants one of {", ".join(DTYPES)}, got '
+                        f'{picture.dtype}')
+    if picture.ndim not in (2, 3) or not picture.size:
+        raise ValueError('picture wants (H, W) or (H, W, C), got '
+                         f'{picture.shape}')
+    if displacement.shape != (2, *picture.shape[:2]) or \
+            not np.isfinite(displacement).all():
+        raise ValueError(
+            f'displacement wants finite {(2, *picture.shape[:2])}, got '
+            f'{displacement.shape}')
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f'interpolation wants one of {list(INTERPOLATIONS)},'
+                         f' got {interpolation!r}')
+    y, x = np.indices(picture.shape[:2], np.float32) + displacement.astype(
+        np.float32, copy=False)
     deformed = cv2.remap(
         picture, x, y, INTERPOLATIONS[interpolation],
         borderMode=cv2.BORDER_REFLECT_101)

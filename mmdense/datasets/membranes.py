@@ -19,6 +19,7 @@ from mmdense.datasets.painting import smooth_noise
 from mmdense.datasets.writing import (
     check_arguments,
     check_choice,
+    check_image_size,
     default_workers,
     sample_rng,
     write_png,
@@ -101,7 +102,14 @@ def membrane_slice(rng: np.random.Generator, size: tuple[int, int],
         tuple[np.ndarray, np.ndarray]: The grey image, uint8 (H, W), and the
         cells, uint16 (H, W): 0 on a membrane, else an id from 1. Two cells
         never touch, not even at a corner.
+
+    Raises:
+        TypeError, ValueError: If an argument is none of these.
     """
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f'rng wants a generator, got {type(rng).__name__}')
+    check_image_size(size)
+    check_choice('difficulty', difficulty, DIFFICULTIES)
     level = DIFFICULTIES[difficulty]
     owner = _owners(rng, size)
     # Distance in pixels to the seam between two owners.

@@ -341,6 +341,8 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: If one is unknown, twice there, or there is none.
     """
+    if not isinstance(classes, tuple | list):
+        raise ValueError(f'classes wants a sequence of names, got {classes!r}')
     classes = tuple(classes)
     unknown = sorted(set(classes) - set(VOC_CLASSES))
     if unknown or not classes or len(set(classes)) < len(classes):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from numbers import Integral
 from pathlib import Path
 
 import cv2
@@ -98,16 +99,31 @@ def check_arguments(train: int, val: int, size: tuple[int, int], seed: int,
     Raises:
         ValueError: Naming the argument, what it wants and what came.
     """
+    check_image_size(size)
     for name, value, low, high in (('train', train, 0, 999999),
                                    ('val', val, 0, 999999),
-                                   ('size[0]', size[0], 32, 8192),
-                                   ('size[1]', size[1], 32, 8192),
                                    ('seed', seed, 0, 2**63 - 1),
                                    ('workers', workers, 1, 256)):
-        if not low <= value <= high:
-            raise ValueError(f'{name} wants {low} to {high}, got {value}')
+        _check_range(name, value, low, high)
     if train + val == 0:
         raise ValueError('train and val are both 0: nothing to generate')
+
+
+def check_image_size(size: tuple[int, int]) -> None:
+    """Refuse what is no height and width of a synthetic image.
+
+    Raises:
+        ValueError: Naming it, what it wants and what came.
+    """
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ValueError(f'size wants height and width, got {size!r}')
+    for k, side in enumerate(size):
+        _check_range(f'size[{k}]', side, 32, 8192)
+
+
+def _check_range(name, value, low, high):
+    if not isinstance(value, Integral) or not low <= value <= high:
+        raise ValueError(f'{name} wants {low} to {high}, got {value!r}')
 
 
 def check_choice(name: str, value: str, choices) -> None:

@@ -1,7 +1,10 @@
 """Checks that name the argument, where torch would fail deep inside."""
 from numbers import Integral, Real
 
+import numpy as np
 from torch import SymInt, Tensor
+
+KINDS = dict(b='bool', i='int', u='unsigned int', f='float')
 
 
 def check_positive(**sizes) -> None:
@@ -102,6 +105,29 @@ def check_size(size, name: str = 'size') -> None:
             isinstance(v, Integral | SymInt) and v >= 1 for v in size):
         raise ValueError(
             f'{name} wants a height and a width of at least 1, got {size!r}')
+
+
+def check_array(x: np.ndarray, axes: int | None, kinds: str,
+                name: str) -> None:
+    """Refuse what is no array of so many axes and such numbers.
+
+    Args:
+        x (np.ndarray): What was given.
+        axes (int, optional): How many it has; None takes any.
+        kinds (str): Of its dtype, numpy's letters: keys of ``KINDS``.
+        name (str): Of the argument.
+
+    Raises:
+        TypeError: If it is no array, or of another dtype.
+        ValueError: If it has another number of axes.
+    """
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in kinds:
+        got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+        raise TypeError(f'{name} wants an array of '
+                        f'{" or ".join(KINDS[k] for k in kinds)}, got {got}')
+    if axes not in (None, x.ndim):
+        raise ValueError(
+            f'{name} wants an array of {axes} axes, got {x.shape}')
 
 
 def check_axes(x: Tensor, name: str = 'x') -> None:

@@ -75,10 +75,14 @@ def resize_like(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:
     """Bilinear resize of (N, C, h, w) to the height and width of ``like``.
 
     Raises:
-        TypeError, ValueError: If ``x`` or ``like`` is no feature map.
+        TypeError, ValueError: If ``x`` or ``like`` is no feature map, or
+            ``align_corners`` no bool.
     """
     check_map(x, None)
     check_map(like, None, 'like')
+    if not isinstance(align_corners, bool):
+        raise TypeError('align_corners wants a bool, got '
+                        f'{type(align_corners).__name__}')
     if x.shape[-2:] == like.shape[-2:]:
         return x
     return F.interpolate(

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 # Tests with @settings(profile), in all of the files.
-TESTS = 27
+TESTS = 29
 for name, examples in dict(ci=500, nightly=10_000).items():
     settings.register_profile(
         name,
