@@ -7,6 +7,7 @@ CONFIG says which network: every recipe of configs/mmseg/fcn names the file it
 starts from under `backbone.init_cfg`.
 """
 import argparse
+import io
 import sys
 import warnings
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmengine.config import Config
 from mmdense.analysis.complexity import build_model, load_config
 from mmdense.engine.checkpoint import read_checkpoint, weights_of
 from mmdense.engine.classifier_weights import convert_classifier
+from mmdense.engine.whole_files import WholeFileBackend
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -49,11 +51,12 @@ def main(argv: list[str] | None = None) -> int:
         except ValueError as error:
             raise ValueError(f'{args.classifier} does not fit the backbone '
                              f'of {args.config}: {error}') from error
-    except ValueError as error:
+        buffer = io.BytesIO()
+        torch.save(dict(state_dict=converted), buffer)
+        WholeFileBackend().put(buffer.getvalue(), args.out)
+    except (ValueError, OSError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=converted), args.out)
     used = {backbone.classifier_key(name) for name in converted}
     left = ', '.join(sorted(set(weights) - used)) or 'nothing'
     print(f'wrote {args.out}: {len(converted)} entries; left behind: {left}')

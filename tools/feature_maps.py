@@ -10,7 +10,6 @@ and over the image as the network gets it. A module that puts out several maps
 gives several files.
 """
 import argparse
-import importlib
 import sys
 import warnings
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import cv2
 from mmengine.registry import DefaultScope
 
-from mmdense.analysis import feature_maps
+from mmdense.analysis import feature_maps, prediction
 from mmdense.analysis.complexity import load_config
 from mmdense.analysis.network import load_network
 
@@ -55,11 +54,15 @@ def draw(args: argparse.Namespace, model) -> list[Path]:
     image = cv2.imread(str(args.image))
     if image is None:
         raise ValueError(f'{args.image} cannot be read as an image')
-    scope = model.cfg.default_scope
-    host = importlib.import_module(f'mmdense.{scope}.prediction')
-    with DefaultScope.overwrite_default_scope(scope):
+    host = prediction.host_of(model.cfg)
+    with DefaultScope.overwrite_default_scope(model.cfg.default_scope):
         def predict():
-            return host.predict(model, image, None)
+            try:
+                return host.predict(model, image, None)
+            except Exception as error:  # whatever the host stops at
+                raise ValueError(
+                    f'{args.image} cannot be processed: '
+                    f'{type(error).__name__}: {error}') from error
 
         maps = feature_maps.maps_of_module(model, args.module, predict)
         seen = feature_maps.network_image(model, predict)
@@ -81,14 +84,17 @@ def main(argv: list[str] | None = None) -> int:
     # The hosts' remarks on optional packages do not concern a picture.
     warnings.simplefilter('ignore')
     try:
-        model = load_network(load_config(args.config), args.checkpoint)
+        config = load_config(args.config)
+        if not args.list:
+            prediction.host_of(config)
+        model = load_network(config, args.checkpoint)
         if args.list:
             names = feature_maps.module_names(model)
             wide = max(map(len, names))
             print('\n'.join(f'{n:{wide}} {kind}' for n, kind in names.items()))
             return 0
         paths = draw(args, model)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
     print('\n'.join(f'wrote {path}' for path in paths))

@@ -6,11 +6,10 @@
 Skeletons, masks or boxes, by the config's host and its own visualizer. A pose
 network takes the whole image for one person unless --boxes names a COCO
 annotation file. --json adds predictions.json: pixels, scores, and masks as
-COCO run lengths. Images that cannot be read are named and left out; the exit
-status is then 1.
+COCO run lengths. Images that cannot be read, or that the host cannot process,
+are named and left out; the exit status is then 1.
 """
 import argparse
-import importlib
 import json
 import sys
 import warnings
@@ -20,8 +19,6 @@ from pathlib import Path
 from mmdense.analysis import prediction
 from mmdense.analysis.complexity import load_config
 from mmdense.analysis.network import load_network
-
-HOSTS = ('mmpose', 'mmseg', 'mmdet')
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -49,15 +46,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def predict(args: argparse.Namespace) -> prediction.Predictions:
     files = prediction.image_files(args.images)
     config = load_config(args.config)
-    scope = config.get('default_scope')
-    if scope not in HOSTS:
-        raise ValueError(f'{args.config}: default_scope wants to be one of '
-                         f'{", ".join(HOSTS)}, got {scope!r}')
-    if args.boxes and scope != 'mmpose':
+    host = prediction.host_of(config)
+    if args.boxes and config.default_scope != 'mmpose':
         raise ValueError(f'--boxes go with a config of mmpose, got one of '
-                         f'{scope}')
+                         f'{config.default_scope}')
     boxes = args.boxes and prediction.boxes_by_image(args.boxes)
-    host = importlib.import_module(f'mmdense.{scope}.prediction')
     model = load_network(config, args.checkpoint, args.device)
     return prediction.predict_images(model, host, files, args.out, boxes,
                                      args.threshold)
@@ -69,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     warnings.simplefilter('ignore')
     try:
         found = predict(args)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
     if args.json:

@@ -17,6 +17,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from mmdense.analysis.complexity import build_model, load_config
+from mmdense.engine.checkpoint import load_weights
 from mmdense.mmpose.of_predictor import by_predictor
 
 
@@ -29,22 +30,22 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--work-dir', default='work_dirs/predictor_accuracy')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         default={}, help='changes to the config, key=value')
-    args = parser.parse_args(argv)
-    if not Path(args.checkpoint).is_file():
-        parser.error(f'checkpoint: there is no file {args.checkpoint}')
-    return args
+    return parser.parse_args(argv)
 
 
-def predictors(config: Config) -> list[str]:
+def predictors(config: Config, checkpoint: str) -> list[str]:
     """Names of the network's predictors, in the order of the table.
 
     Raises:
-        ValueError: If its head has none.
+        ValueError: If its head has none, or the checkpoint does not fit.
     """
-    head = getattr(build_model(config), 'head', None)
+    model = build_model(config)
+    head = getattr(model, 'head', None)
     if not hasattr(head, 'names'):
         raise ValueError('config wants a network with a MultiPredictorHead, '
                          f'got {type(head).__name__}')
+    # Before a test begins, and by name where mmengine would go on.
+    load_weights(model, checkpoint)
     return head.names
 
 
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = load_config(args.config)
         config.merge_from_dict(args.cfg_options)
-        names = predictors(config)
+        names = predictors(config, args.checkpoint)
     except (ValueError, FileNotFoundError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2

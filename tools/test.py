@@ -9,6 +9,21 @@ Of an installed wheel, `mim test mmdense NAME.py -C CHECKPOINT` runs this file.
 import sys
 
 from mmdense.analysis.host_tools import run_host_script
+from mmdense.engine.checkpoint import read_checkpoint
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    # torch.distributed puts its --local-rank before everything else.
+    words = argv[next((k for k, w in enumerate(argv) if w[:1] != '-'), 0):]
+    if len(words) > 1 and words[1][:1] != '-' and '://' not in words[1]:
+        try:
+            read_checkpoint(words[1])
+        except ValueError as error:
+            print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+            return 2
+    return run_host_script('test', argv, __doc__)
+
 
 if __name__ == '__main__':
-    sys.exit(run_host_script('test', sys.argv[1:], __doc__))
+    sys.exit(main())

@@ -32,8 +32,8 @@ def load_network(config: Config,
         nn.Module: In eval mode, with ``cfg`` and ``dataset_meta``.
 
     Raises:
-        ValueError: If it does not build, the checkpoint does not fit, or there
-            is no such device.
+        ValueError: If it or its data set does not build, the checkpoint does
+            not fit, or there is no such device.
     """
     # A copy, because mmseg writes into the config it builds from.
     model = revert_sync_batchnorm(build_model(copy.deepcopy(config)))
@@ -63,3 +63,7 @@ def _meta_of(config: Config) -> dict:
             # mmseg's VOC sets want their folders to be there all the same.
             kind = datasets.get(dataset['type'])
             return dict(kind.METAINFO, **dataset.get('metainfo', {}))
+        except Exception as error:  # a host's constructor may raise anything
+            raise ValueError(
+                'the test data set does not build: '
+                f'{type(error).__name__}: {error}') from error

@@ -1,5 +1,6 @@
 """What a trained network says about images: pictures, and numbers beside."""
 import contextlib
+import importlib
 import io
 import json
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 from mmengine.registry import VISUALIZERS, DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -17,15 +19,19 @@ from tqdm import tqdm
 from mmdense.engine.data_check import file_fault
 
 __all__ = [
-    'Host', 'Predictions', 'boxes_by_image', 'image_files', 'predict_images',
-    'run_lengths'
+    'Host', 'Predictions', 'boxes_by_image', 'check_pipeline', 'host_of',
+    'image_files', 'predict_images', 'run_lengths'
 ]
 
+HOSTS = ('mmpose', 'mmseg', 'mmdet')
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 
 
 class Host(Protocol):
     """What a host's ``prediction`` module holds."""
+
+    def check(self, config: Config) -> None:
+        """Raise ValueError where its networks cannot be asked."""
 
     def predict(self, model: nn.Module, image: np.ndarray,
                 boxes: np.ndarray | None) -> BaseDataElement:
@@ -54,6 +60,36 @@ class Predictions:
     names: list[str]
     images: list[dict] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+
+
+def host_of(config: Config) -> Host:
+    """The ``prediction`` module of a config's host.
+
+    Raises:
+        ValueError: If it has none, or its networks cannot be asked.
+    """
+    scope = config.get('default_scope')
+    if scope not in HOSTS:
+        raise ValueError(f'{config.filename}: default_scope wants to be one '
+                         f'of {", ".join(HOSTS)}, got {scope!r}')
+    host = importlib.import_module(f'mmdense.{scope}.prediction')
+    try:
+        host.check(config)
+    except ValueError as error:
+        raise ValueError(f'{config.filename} {error}') from None
+    return host
+
+
+def check_pipeline(config: Config) -> None:
+    """The hosts prepare an image as the test data set does.
+
+    Raises:
+        ValueError: If the config does not say how.
+    """
+    dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
+    if 'pipeline' not in dataset:
+        raise ValueError('wants a test_dataloader whose dataset has a '
+                         'pipeline: images are prepared by it')
 
 
 def image_files(path: str | Path) -> list[Path]:
@@ -137,26 +173,36 @@ def predict_images(model: nn.Module,
         threshold (float): Draw nothing with a lower score.
 
     Returns:
-        Predictions: Also of what was not drawn for its low score.
+        Predictions: Also of what was not drawn for its low score. An image
+        that the host cannot process is skipped.
 
     Raises:
-        ValueError: If a picture would replace its image.
+        ValueError: If a picture would replace its image, nothing names the
+            classes, or the config's visualizer does not build.
     """
     if any(file.resolve().parent == out.resolve() for file in files):
         raise ValueError(f'--out {out} is where the images are: the pictures '
                          'would replace them')
     out.mkdir(parents=True, exist_ok=True)
-    found = Predictions(host.names(model.dataset_meta))
+    try:
+        found = Predictions(host.names(model.dataset_meta))
+    except KeyError as error:
+        raise ValueError('neither the checkpoint nor the test data set says '
+                         f'what is found: no {error}') from None
     scope = model.cfg.default_scope
     with DefaultScope.overwrite_default_scope(scope), _quiet():
-        visualizer = VISUALIZERS.build(
-            dict(
-                model.cfg.visualizer,
-                vis_backends=[],
-                name=f'predict_images_{id(found)}'))
-        visualizer.dataset_meta = model.dataset_meta
-        if scope == 'mmpose':
-            visualizer.set_dataset_meta(model.dataset_meta)
+        try:
+            visualizer = VISUALIZERS.build(
+                dict(
+                    model.cfg.get('visualizer') or {},
+                    vis_backends=[],
+                    name=f'predict_images_{id(found)}'))
+            visualizer.dataset_meta = model.dataset_meta
+            if scope == 'mmpose':
+                visualizer.set_dataset_meta(model.dataset_meta)
+        except Exception as error:  # a host's constructor may raise anything
+            raise ValueError('the visualizer of the config does not build: '
+                             f'{type(error).__name__}: {error}') from error
         for file in tqdm(files, unit='image', disable=None):
             # OpenCV fills a cut off JPEG up with grey, and says nothing.
             fault, _ = file_fault(file, decode=True)
@@ -170,20 +216,27 @@ def predict_images(model: nn.Module,
             if boxes is not None and file.name not in boxes:
                 found.skipped[file.name] = 'is not among the images with boxes'
                 continue
-            sample = host.predict(model, image,
-                                  boxes and boxes[file.name])
-            visualizer.add_datasample(
-                file.name,
-                image[..., ::-1],
-                sample,
-                draw_gt=False,
-                out_file=str(out / file.name),
-                **host.drawing(threshold))
             height, width = image.shape[:2]
+            try:
+                sample = host.predict(model, image,
+                                      boxes and boxes[file.name])
+                instances = host.instances(sample, found.names)
+                visualizer.add_datasample(
+                    file.name,
+                    image[..., ::-1],
+                    sample,
+                    draw_gt=False,
+                    out_file=str(out / file.name),
+                    **host.drawing(threshold))
+            except Exception as error:  # whatever the host stops at
+                found.skipped[file.name] = (
+                    f'({width} x {height}) cannot be processed: '
+                    f'{type(error).__name__}: {" ".join(str(error).split())}')
+                continue
             found.images.append(
                 dict(
                     image=file.name,
                     width=width,
                     height=height,
-                    instances=host.instances(sample, found.names)))
+                    instances=instances))
     return found

@@ -4,9 +4,10 @@ from mmdet.apis import inference_detector
 from mmdet.structures import DetDataSample
 from torch import nn
 
+from mmdense.analysis.prediction import check_pipeline as check
 from mmdense.analysis.prediction import run_lengths
 
-__all__ = ['drawing', 'instances', 'names', 'predict']
+__all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 
 def predict(model: nn.Module, image: np.ndarray,

@@ -1,22 +1,30 @@
 """How mmpose's top-down networks are asked about an image."""
 import numpy as np
+from mmengine.config import Config
 from mmpose.apis import inference_topdown
 from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
-__all__ = ['drawing', 'instances', 'names', 'predict']
+from mmdense.analysis.prediction import check_pipeline
+
+__all__ = ['check', 'drawing', 'instances', 'names', 'predict']
+
+
+def check(config: Config) -> None:
+    """Its test data set says how images are prepared, and for whom.
+
+    Raises:
+        ValueError: If it does not, or the network goes not by the person.
+    """
+    check_pipeline(config)
+    mode = config.test_dataloader.dataset.get('data_mode', 'topdown')
+    if mode != 'topdown':
+        raise ValueError(f'wants a top-down config of mmpose, got {mode!r}')
 
 
 def predict(model: nn.Module, image: np.ndarray,
             boxes: np.ndarray | None) -> PoseDataSample:
-    """One person a box; without boxes one that fills the image.
-
-    Raises:
-        ValueError: If the network does not go by the person.
-    """
-    mode = model.cfg.test_dataloader.dataset.get('data_mode', 'topdown')
-    if mode != 'topdown':
-        raise ValueError(f'wants a top-down config of mmpose, got {mode!r}')
+    """One person a box; without boxes one that fills the image."""
     if boxes is not None and not len(boxes):
         return PoseDataSample()
     return merge_data_samples(inference_topdown(model, image, boxes))

@@ -4,9 +4,10 @@ from mmseg.apis import inference_model
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from mmdense.analysis.prediction import check_pipeline as check
 from mmdense.analysis.prediction import run_lengths
 
-__all__ = ['drawing', 'instances', 'names', 'predict']
+__all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 
 def predict(model: nn.Module, image: np.ndarray,

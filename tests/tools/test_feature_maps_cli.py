@@ -145,6 +145,27 @@ def test_what_is_not_there_is_named(tool, given, tmp_path, capsys, more,
     assert message in captured.err and captured.err.count('\n') == 1
 
 
+def test_a_foreign_host_and_its_errors_are_named(
+        tool, given, tmp_path, capsys, monkeypatch):
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = {given[0]!r}\ndefault_scope = 'mmengine'\n")
+    argv = [*given[1:], '--module', 'neck', '--out', str(tmp_path / 'x.png')]
+    assert tool.main([str(config), *argv]) == 2
+    captured = capsys.readouterr()
+    assert "one of mmpose, mmseg, mmdet, got 'mmengine'" in captured.err
+    assert captured.err.count('\n') == 1
+    from mmdense.mmpose import prediction
+
+    def stops(*_):
+        raise RuntimeError('out of\nmemory')
+
+    monkeypatch.setattr(prediction, 'predict', stops)
+    assert tool.main([given[0], *argv]) == 2
+    captured = capsys.readouterr()
+    assert 'image.png cannot be processed: RuntimeError: out of memory' in \
+        captured.err and captured.err.count('\n') == 1
+
+
 def test_an_image_that_is_none_is_named(tool, given, tmp_path, capsys):
     image = tmp_path / 'image.jpg'
     image.write_text('none')

@@ -207,6 +207,54 @@ def test_an_unreadable_image_is_named_and_the_rest_done(
     assert captured.out == f'wrote 2 pictures to {out}\n'
 
 
+def test_an_image_the_host_stops_at_is_named_and_the_rest_done(
+        tool, trained, people, tmp_path, capsys, monkeypatch):
+    given, names = trained('mmpose'), sorted(
+        path.name for path in people[0].iterdir())
+    from mmdense.mmpose import prediction
+    answer, calls = prediction.predict, []
+
+    def stops(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise RuntimeError('out of memory:\ntoo large')
+        return answer(*arguments)
+
+    monkeypatch.setattr(prediction, 'predict', stops)
+    argv = [*given, str(people[0]), '--out', str(tmp_path), '--json']
+    assert tool.main(argv) == 1
+    err = capsys.readouterr().err
+    assert f'skipped: {names[1]} (72 x 96) cannot be processed: ' \
+        'RuntimeError: out of memory: too large\n' in err
+    found = json.loads((tmp_path / 'predictions.json').read_text())
+    assert [r['image'] for r in found['images']] == [names[0], names[2]]
+    assert sorted(p.name for p in tmp_path.glob('*.jpg')) == [
+        names[0], names[2]]
+
+
+@pytest.mark.parametrize('change, message', [
+    ("default_scope = 'mmengine'",
+     "default_scope wants to be one of mmpose, mmseg, mmdet, got 'mmengine'"),
+    ('test_dataloader = None', 'wants a test_dataloader whose dataset has'),
+    ("test_dataloader = dict(dataset=dict(data_mode='bottomup'))",
+     "wants a top-down config of mmpose, got 'bottomup'"),
+    ("test_dataloader = dict(dataset=dict(type='Nowhere'))",
+     'the test data set does not build'),
+    ("visualizer = dict(type='Nobody')",
+     'the visualizer of the config does not build'),
+])
+def test_a_config_that_will_not_do_is_one_line_and_status_two(
+        tool, trained, people, tmp_path, capsys, change, message):
+    base, checkpoint = trained('mmpose')
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = {base!r}\n{change}\n")
+    assert tool.main([str(config), checkpoint, str(people[0]), '--out',
+                      str(tmp_path / 'out')]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count('\n') == 1
+    assert captured.out == '' and not list(tmp_path.glob('out/*'))
+
+
 @pytest.mark.parametrize('place, value, message', [
     (0, 'gone.py', 'gone.py: no such config'),
     (1, 'gone.pth', 'gone.pth: no such checkpoint'),
@@ -216,6 +264,7 @@ def test_an_unreadable_image_is_named_and_the_rest_done(
     (4, 'people', 'the pictures would replace them'),
     (6, 'boxes.json', 'boxes.json: wants a COCO annotation file'),
     (8, 'cuda:99', "device 'cuda:99'"),
+    (4, 'boxes.json', 'boxes.json'),
 ])
 def test_what_will_not_do_is_one_line_and_status_two(
         tool, trained, people, tmp_path, capsys, place, value, message):

@@ -72,6 +72,5 @@ def test_a_network_of_one_answer_is_refused(tool, tmp_path, capsys):
 
 
 def test_a_missing_checkpoint_is_named(tool, capsys):
-    with pytest.raises(SystemExit):
-        tool.main([str(CONFIG), 'nowhere.pth'])
-    assert 'no file nowhere.pth' in capsys.readouterr().err
+    assert tool.main([str(CONFIG), 'nowhere.pth']) == 2
+    assert 'nowhere.pth: no such checkpoint' in capsys.readouterr().err

@@ -149,6 +149,18 @@ def test_safetensors_hold_the_same_weights(tool, trained, tmp_path, capsys):
     assert set(torch.load(again)['state_dict']) == set(wanted)
 
 
+def test_nothing_half_written_lies_under_the_final_name(
+        tool, trained, tmp_path, monkeypatch):
+    """As if the process ended between writing and renaming."""
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('os.replace', killed)
+    with pytest.raises(KeyboardInterrupt):
+        tool.main([str(trained[0]), str(tmp_path / 'net.pth')])
+    assert not list(tmp_path.glob('*.pth'))
+
+
 class Surprise:
 
     def __reduce__(self):
