@@ -74,24 +74,31 @@ class CellOverlapMetric(BaseMetric):
 
     Cells are the 4-connected pieces of one class; how they are matched says
     :func:`~mmdense.analysis.cell_overlap.cell_overlaps`. NaN without cells.
+    As in mmseg's ``IoUMetric``, pixels that are ignored in the truth do not
+    count, whatever is predicted there: they belong to no cell of either map.
 
     Args:
         cell (int): Class index of cells.
+        ignore_index (int): Label of pixels that do not count.
         **kwargs: Of mmengine's BaseMetric.
     """
 
-    def __init__(self, cell: int = 1, **kwargs):
+    def __init__(self, cell: int = 1, ignore_index: int = 255, **kwargs):
         super().__init__(**kwargs)
         self.cell = cell
+        self.ignore_index = ignore_index
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the overlaps of a batch's images."""
         for sample in data_samples:
             predicted, truth = (
-                ndimage.label(sample[key]['data'][0].cpu().numpy() ==
-                              self.cell)[0]
+                sample[key]['data'][0].cpu().numpy()
                 for key in ('pred_sem_seg', 'gt_sem_seg'))
-            self.results.append(cell_overlaps(predicted, truth))
+            counted = truth != self.ignore_index
+            self.results.append(
+                cell_overlaps(*(
+                    ndimage.label((labels == self.cell) & counted)[0]
+                    for labels in (predicted, truth))))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The mean over the cells of all images."""

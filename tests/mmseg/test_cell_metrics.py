@@ -85,6 +85,20 @@ def test_seg_is_the_mean_over_the_cells_of_all_images():
     assert result == dict(SEG=pytest.approx((0.75 + 0 + 1) / 3))
 
 
+def test_what_is_predicted_on_ignored_pixels_does_not_count():
+    truth = np.array([[1, 1, 0, 255, 255, 1, 1, 0]])
+    for between in np.ndindex(2, 2):
+        found = np.array([[1, 1, 0, *between, 1, 0, 0]])
+        assert evaluate(
+            dict(type='mmdense.CellOverlapMetric'),
+            (0.02 + 0.9 * found, truth)) == dict(SEG=0.5)
+    # Where nothing is ignored, one cell is predicted beyond its truth.
+    assert evaluate(
+        dict(type='mmdense.CellOverlapMetric', ignore_index=-1),
+        (0.02 + 0.9 * np.array([[1, 1, 1, 1, 0, 0, 0, 0]]),
+         truth)) == dict(SEG=0.25)
+
+
 def test_seg_without_cells_is_no_number():
     nothing = np.zeros((3, 4), int)
     result = evaluate(
