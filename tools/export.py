@@ -4,8 +4,9 @@
     python tools/export.py CONFIG --out person.pt2 --format aoti
 
 The network goes from preprocessed images to the raw maps of its head (the
-hosts' mode='tensor'); batch, height and width stay free where it allows. ONNX
-files run in onnxruntime; AOTInductor compiles a package for this kind of
+hosts' mode='tensor'); batch, height and width stay free where it allows. A
+two-stage detector takes one image of one size and gives its proposals too.
+ONNX files run in onnxruntime; AOTInductor compiles a package for this kind of
 machine and needs a C++ compiler. Both are compared with PyTorch: the exit
 status is 1 where they differ by more than --tolerance.
 """

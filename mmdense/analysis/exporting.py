@@ -3,12 +3,14 @@
 What is exported is the host's ``mode='tensor'``: from preprocessed images to
 the raw maps of the head, without loss, decoding or resizing to the image. Our
 operators go in as the standard ones of their definition, so that a runtime
-needs nothing of mmdense.
+needs nothing of mmdense. Of a two-stage detector the regions go along, which
+its scores and box deltas are about.
 """
 import importlib.util
+import math
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,34 @@ class _TensorMode(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.named_outputs(images).values())
 
+    # What the exported network is compared with.
+    of_the_host = forward
+
+
+class _Regions(nn.Module):
+    """One image in, a tuple of regions and what the heads say of them out."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        # Only here is torchvision needed.
+        from mmdense.analysis.two_stage import TwoStage
+        self.detector = TwoStage(model)
+        self.named_outputs = self.detector.forward
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.detector(images).values())
+
+    def of_the_host(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.detector.of_the_host(images).values())
+
+
+def _is_two_stage(model: nn.Module) -> bool:
+    return hasattr(model, 'rpn_head') and hasattr(model, 'roi_head')
+
+
+def _network_of(model: nn.Module) -> nn.Module:
+    return (_Regions if _is_two_stage(model) else _TensorMode)(model)
+
 
 def program_of(
         model: nn.Module,
@@ -75,30 +105,37 @@ def program_of(
     if not hasattr(Dim, 'AUTO'):
         raise ValueError('an export wants torch 2.6 or later, got '
                          f'{torch.__version__}')
-    for axes in [[0]] if fixed_size else [[0, 2, 3], [0]]:
+    network, failure = _network_of(model), None
+    axes_to_try = [[0]] if fixed_size else [[0, 2, 3], [0]]
+    if _is_two_stage(model):
+        # Each image has proposals of its own number.
+        axes_to_try = [[]]
+    for axes in axes_to_try:
         # torch takes a size of one for a constant, and two equal sizes for
         # one: two images, unequal sides, and no map of one pixel inside.
         grown = (STEP, 2 * STEP) if 2 in axes else (0, 0)
-        images = torch.zeros(2, channels, shape[0] + grown[0],
+        images = torch.zeros(2 if axes else 1, channels, shape[0] + grown[0],
                              shape[1] + grown[1])
-        free = ({axis: Dim.AUTO for axis in axes}, )
+        free = ({axis: Dim.AUTO for axis in axes}, ) if axes else None
         try:
             with use_backend('reference'), warnings.catch_warnings():
                 warnings.simplefilter('ignore')
                 program = torch.export.export(
-                    _TensorMode(model), (images, ), dynamic_shapes=free)
+                    network, (images, ), dynamic_shapes=free)
         except Exception as error:  # torch.export's own, and the model's
             failure, compiled = error, _compiled_operators(model)
             if compiled:
                 break
-        else:
-            size, = (
-                node.meta['val'].shape for node in program.graph.nodes
-                if node.name == 'images')
-            return program, [
-                name for axis, name in AXES.items()
-                if not isinstance(size[axis], int)
-            ]
+            continue
+        if 2 in axes and not _holds(program, network, shape, channels):
+            continue
+        size, = (
+            node.meta['val'].shape for node in program.graph.nodes
+            if node.name == 'images')
+        return program, [
+            name for axis, name in AXES.items()
+            if not isinstance(size[axis], int)
+        ]
     reason = str(failure).strip().split('\n')[0]
     if compiled:
         reason = ('it holds compiled operators of mmcv that standard ONNX and '
@@ -107,11 +144,38 @@ def program_of(
                      ) from failure
 
 
+@torch.no_grad()
+def _holds(program: ExportedProgram, network: nn.Module,
+           shape: tuple[int, int], channels: int) -> bool:
+    """Whether a graph is right at another size than it was traced at.
+
+    torch leaves a size free and still writes a number that follows from it
+    into the graph where it cannot tell two expressions of it to be equal (the
+    streams of HRNetV2). ONNX drops the guards that would say so.
+    """
+    images = torch.randn(
+        2,
+        channels,
+        shape[0] + 2 * STEP,
+        shape[1] + STEP,
+        generator=torch.Generator().manual_seed(0))
+    try:
+        got = program.module()(images)
+    except (AssertionError, RuntimeError):  # a guard, or sizes that differ
+        return False
+    return all(
+        g.shape == w.shape and bool(((g - w).abs() <= 1e-3 *
+                                     w.abs().max()).all())
+        for g, w in zip(got, network(images), strict=True))
+
+
 def _compiled_operators(model: nn.Module) -> list[str]:
     found = {}
     for name, module in model.named_modules():
         if type(module).__module__.startswith('mmcv.ops.'):
             found.setdefault(type(module).__name__, name)
+    if _is_two_stage(model):  # torchvision's is taken in its place
+        found.pop('RoIAlign', None)
     return [f'{kind} ({name})' for kind, name in found.items()]
 
 
@@ -127,7 +191,7 @@ def write_onnx(program: ExportedProgram, model: nn.Module,
         onnx = torch.onnx.export(program, dynamo=True, verbose=False)
     images, = program.example_inputs[0]
     with torch.no_grad():
-        names = list(_TensorMode(model).named_outputs(images))
+        names = list(_network_of(model).named_outputs(images))
     for value, name in zip(onnx.model.graph.outputs, names, strict=True):
         value.name = name
     preprocessor = getattr(model, 'data_preprocessor', None)
@@ -201,6 +265,9 @@ def load_aoti(path: str | Path) -> Callable[[Tensor], list[Tensor]]:
 class Difference:
     """How far an exported network is from PyTorch's on one batch.
 
+    Of several outputs that is said of the one which differs most for its
+    largest value.
+
     Attributes:
         size (tuple[int, ...]): Of the images, (N, C, H, W).
         largest (float): Largest difference of any value.
@@ -214,11 +281,6 @@ class Difference:
     def relative(self) -> float:
         """Largest difference over largest value."""
         return self.largest / max(self.scale, 1e-30)
-
-
-def _largest(maps: Iterable[Tensor]) -> float:
-    # Python's max would pass over a NaN.
-    return float(torch.stack([m.abs().max() for m in maps]).max())
 
 
 @torch.no_grad()
@@ -239,11 +301,12 @@ def differences(model: nn.Module, exported: Callable[[Tensor], list[Tensor]],
         list[Difference]: One for each size of the batch.
 
     Raises:
-        ValueError: If the two differ in number or shape of outputs, or the
-            exported one stops.
+        ValueError: If the two differ in number or shape of outputs, the
+            exported one stops, or PyTorch gives zeros only.
     """
     height, width = shape
-    sizes = [(2, height, width)]
+    network = _network_of(model)
+    sizes = [(1 if _is_two_stage(model) else 2, height, width)]
     if 'batch' in free:
         sizes = [(1, height, width), (3, height, width)]
     if 'height' in free and 'width' in free:
@@ -256,7 +319,7 @@ def differences(model: nn.Module, exported: Callable[[Tensor], list[Tensor]],
             height,
             width,
             generator=torch.Generator().manual_seed(0))
-        wanted = _TensorMode(model)(images)
+        wanted = network.of_the_host(images)
         try:
             got = exported(images)
         except Exception as error:  # the runtime's own
@@ -268,9 +331,19 @@ def differences(model: nn.Module, exported: Callable[[Tensor], list[Tensor]],
                 f'for images {tuple(images.shape)} PyTorch gives maps '
                 f'{[tuple(w.shape) for w in wanted]}, the exported network '
                 f'{[tuple(g.shape) for g in got]}')
+        if not any(w.any() for w in wanted):
+            raise ValueError(
+                f'{type(model).__name__} without training gives zeros only, '
+                'which any network of zeros does: compare trained weights')
         found.append(
-            Difference(
-                tuple(images.shape),
-                _largest(g - w for g, w in zip(got, wanted, strict=True)),
-                _largest(wanted)))
+            max((Difference(
+                tuple(images.shape), float((g - w).abs().max()),
+                float(w.abs().max()))
+                 for g, w in zip(got, wanted, strict=True)),
+                key=_nan_first))
     return found
+
+
+def _nan_first(difference: Difference) -> tuple[bool, float]:
+    # Python's max would pass over a NaN.
+    return math.isnan(difference.relative), difference.relative

@@ -55,6 +55,33 @@ model = dict(
             groups_first=8, groups_second=8, kernel_size=5,
             multiplier=32)]))
 '''
+FCN = '''
+_base_ = '{configs}/mmseg/fcn/fcn-8s_vgg16_quick_synthetic-128x128.py'
+model = dict(
+    backbone=dict(classifier=dict(base_channels=4, fc_channels=8)),
+    decode_head=dict(in_channels=[3, 16, 32, 8]))
+'''
+U_NET = '''
+_base_ = '{configs}/mmseg/unet/unet-narrow_quick_synthetic-284x284.py'
+model = dict(
+    backbone=dict(base_channels=4, depth=1),
+    decode_head=dict(in_channels=4))
+'''
+HRNET = '''
+_base_ = '{configs}/mmseg/hrnet/hrnetv2_w8_quick_synthetic-128x128.py'
+'''
+MASK_RCNN = '''
+_base_ = '{configs}/mmdet/mask_rcnn/mask-rcnn_r18-fpn_quick_synthetic.py'
+model = dict(
+    backbone=dict(stem_channels=8, base_channels=8),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=8),
+    rpn_head=dict(in_channels=8, feat_channels=8),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=8),
+        bbox_head=dict(in_channels=8, fc_out_channels=16),
+        mask_roi_extractor=dict(out_channels=8),
+        mask_head=dict(in_channels=8, conv_out_channels=8)))
+'''
 DEFORMABLE = '''
 _base_ = '{configs}/mmdet/flattenet/centernet-flattenet_r18_quick_synthetic.py'
 model = dict(backbone=dict(
@@ -90,26 +117,35 @@ def config(tmp_path):
     return write
 
 
+ALL = ['batch', 'height', 'width']
+
+
 @needs_export
-@pytest.mark.parametrize('host, text, options, outputs', [
-    ('mmpose', FLATTENET, [], ['output']),
-    ('mmpose', ADAPTIVE, ['--fixed-size'], ['output']),
-    ('mmpose', SHORTCUT, ['--fixed-size'], ['output_P1']),
-    ('mmseg', PYRAMID, [], ['output']),
-    ('mmdet', CENTERNET, ['--fixed-size'], 3),
-], ids=['flattenet', 'adaptive', 'shortcut', 'pyramid', 'centernet'])
+@pytest.mark.parametrize('host, text, options, free, outputs', [
+    ('mmpose', FLATTENET, [], ALL, ['output']),
+    ('mmpose', ADAPTIVE, [], ALL, ['output']),
+    ('mmpose', SHORTCUT, ['--fixed-size'], ['batch'], ['output_P1']),
+    ('mmseg', PYRAMID, [], ALL, ['output']),
+    ('mmseg', U_NET, [], ALL, ['output']),
+    ('mmdet', CENTERNET, ['--fixed-size'], ['batch'], 3),
+    ('mmdet', MASK_RCNN, [], ['nothing'],
+     ['rois', 'cls_score', 'bbox_pred', 'mask_preds']),
+], ids=['flattenet', 'adaptive', 'shortcut', 'pyramid', 'u_net', 'centernet',
+        'mask_rcnn'])
 def test_onnxruntime_gives_what_pytorch_gives(
-        tool, config, tmp_path, capsys, host, text, options, outputs):
+        tool, config, tmp_path, capsys, host, text, options, free, outputs):
     pytest.importorskip(host)
     onnx = pytest.importorskip('onnx')
     pytest.importorskip('onnxruntime')
     path, out = config(text), tmp_path / 'out' / 'model.onnx'
+    # Weights whose proposals are none's equal.
+    torch.manual_seed(0)
     assert tool.main([path, '--out', str(out), '--shape', '64', '96',
                       *options]) == 0
     printed = capsys.readouterr().out
-    free = 'batch' if options else 'batch, height, width'
-    assert f'free: {free}\n' in printed
-    assert printed.count('largest difference') == (2 if options else 3)
+    assert f'free: {", ".join(free)}\n' in printed
+    assert printed.count('largest difference') == len(free) + (
+        free == ['batch'])
     model = onnx.load(out)
     # Nothing of ours or of mmcv's is left in the graph.
     assert {n.domain for n in model.graph.node} <= {''}
@@ -117,6 +153,70 @@ def test_onnxruntime_gives_what_pytorch_gives(
     assert len(names) == outputs if isinstance(
         outputs, int) else set(outputs) <= set(names)
     assert {'mean', 'std'} <= {p.key for p in model.metadata_props}
+
+
+@needs_export
+@pytest.mark.slow
+def test_a_size_that_torch_left_free_in_name_only_is_fixed(
+        tool, config, tmp_path, capsys):
+    """HRNetV2's graph keeps a number of the size it was traced at."""
+    pytest.importorskip('mmseg')
+    out = tmp_path / 'm.onnx'
+    assert tool.main([config(HRNET), '--out', str(out)]) == 0
+    assert 'free: batch\n' in capsys.readouterr().out
+
+
+@needs_export
+def test_a_number_of_one_size_in_a_graph_is_seen():
+
+    class Network(torch.nn.Module):
+        offset = 0
+
+        def forward(self, images):
+            return (images * 2 + self.offset, )
+
+    network = Network()
+    program = torch.export.export(
+        network, (torch.zeros(2, 3, 8, 6), ),
+        dynamic_shapes=({a: torch.export.Dim.AUTO for a in (0, 2, 3)}, ))
+    assert exporting._holds(program, network, (4, 8), 3)
+    network.offset = 1
+    assert not exporting._holds(program, network, (4, 8), 3)
+
+
+@needs_export
+def test_zeros_compared_with_zeros_are_no_comparison(
+        tool, config, tmp_path, capsys):
+    """FCN's scores begin at zero; with other weights it is compared."""
+    pytest.importorskip('mmseg')
+    pytest.importorskip('onnxruntime')
+    path, out = config(FCN), str(tmp_path / 'm.onnx')
+    argv = ['--out', out, '--fixed-size', '--shape', '64', '64']
+    assert tool.main([path, *argv]) == 2
+    assert 'gives zeros only' in capsys.readouterr().err
+    model = build_model(load_config(path))
+    for parameter in model.decode_head.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'w.pth')
+    assert tool.main([path, str(tmp_path / 'w.pth'), *argv]) == 0
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda m: m.rpn_head.test_cfg.nms.update(type='soft_nms'),
+     'proposals suppressed by nms, got soft_nms'),
+    (lambda m: setattr(m.roi_head, 'num_stages', 3),
+     'one stage of heads for regions, got StandardRoIHead'),
+    (lambda m: setattr(
+        m.roi_head.bbox_roi_extractor.roi_layers[1], 'pool_mode', 'max'),
+     'pooled by RoIAlign, got RoIAlign'),
+], ids=['nms', 'cascade', 'pooling'])
+def test_a_two_stage_detector_of_another_kind_is_named(
+        config, change, message):
+    pytest.importorskip('mmdet')
+    model = build_model(load_config(config(MASK_RCNN)))
+    change(model)
+    with pytest.raises(ValueError, match=message):
+        exporting.program_of(model, (64, 64))
 
 
 @needs_export
@@ -178,9 +278,15 @@ def test_a_nan_is_a_difference_wherever_it_is(
 
 @needs_export
 @pytest.mark.slow
-@pytest.mark.parametrize('text', [FLATTENET, ADAPTIVE, SHORTCUT])
-def test_aotinductor_gives_what_pytorch_gives(tool, config, tmp_path, text):
-    pytest.importorskip('mmpose')
+@pytest.mark.parametrize('host, text', [
+    ('mmpose', FLATTENET), ('mmpose', ADAPTIVE), ('mmpose', SHORTCUT),
+    ('mmseg', PYRAMID), ('mmseg', U_NET), ('mmseg', HRNET),
+    ('mmdet', CENTERNET),
+], ids=['flattenet', 'adaptive', 'shortcut', 'pyramid', 'u_net', 'hrnet',
+        'centernet'])
+def test_aotinductor_gives_what_pytorch_gives(
+        tool, config, tmp_path, host, text):
+    pytest.importorskip(host)
     argv = [config(text), '--out', str(tmp_path / 'm.pt2'), '--format',
             'aoti', '--fixed-size', '--shape', '64', '96']
     assert tool.main(argv) == 0
