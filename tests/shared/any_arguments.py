@@ -21,7 +21,7 @@ for name, examples in dict(ci=500, nightly=10_000).items():
         derandomize=name == 'ci',
         database=None,
         # A hang is what it finds; machines are busy.
-        deadline=timedelta(seconds=20),
+        deadline=timedelta(minutes=2),
         suppress_health_check=list(HealthCheck))
 profile = settings.get_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
 
