@@ -162,6 +162,86 @@ def test_what_was_saved_stays_whole(data, tmp_path):
     assert torch.load(run / 'epoch_1.pth')['meta']['epoch'] == 1
 
 
+def host_of(path):
+    return path.relative_to(CONFIGS).parts[0]
+
+
+def spoilt(change, name):
+    return lambda root: edit(root / name, change)
+
+
+def all_of(suffix, damage):
+    def each(root):
+        for file in sorted(root.rglob(f'*.{suffix}')):
+            damage(file)
+    return each
+
+
+# Every sample of a list of four has the fault, so that each is met.
+MISSING = all_of('jpg', Path.unlink), 'jpg: no such file'
+CORRUPT = all_of('jpg', lambda file: file.write_bytes(b'x' * 500)), \
+    'jpg: does not decode'
+EMPTY = 'Expecting value: line 1 column 1'
+HOST_FAULTS = {
+    POSE: dict(
+        missing=MISSING, corrupt=CORRUPT,
+        nan=(spoilt(nan, PERSONS),
+             r'annotation \d+: annotation.keypoints is not finite'),
+        twice=POSE_FAULTS['twice'],
+        no_json=(lambda root: (root / PERSONS).write_bytes(b''), EMPTY)),
+    SEGMENTATION: dict(
+        missing=MISSING, corrupt=CORRUPT,
+        missing_label=(all_of('png', Path.unlink), 'png: no such file'),
+        size=(all_of('png', lambda file: enlarge(file)),
+              'png: is 200 x 50, its image 96 x 128')),
+    DETECTION: dict(
+        missing=MISSING, corrupt=CORRUPT,
+        nan=(spoilt(lambda content: box(content), OBJECTS),
+             r'annotation.* is not finite'),
+        twice=(spoilt(twice, OBJECTS), r'instances_train.json.* not unique'),
+        no_json=(lambda root: (root / OBJECTS).write_bytes(b''), EMPTY)),
+}
+
+
+def root_of(path, data):
+    return {POSE: data / 'pose', DETECTION: data / 'detection',
+            SEGMENTATION: data / 'segmentation' / 'VOC2012'}[path]
+
+
+@pytest.fixture(scope='module')
+def trained(originals, tmp_path_factory):
+    """By config, a training's folder after its first epoch of two."""
+    runs = {}
+
+    def of(path):
+        if path not in runs:
+            runs[path] = tmp_path_factory.mktemp('run')
+            train(path, root_of(path, originals), runs[path], **{
+                'default_hooks.checkpoint.max_keep_ckpts': -1})
+            (runs[path] / 'epoch_2.pth').unlink()
+        return runs[path]
+
+    return of
+
+
+@pytest.mark.parametrize('path, fault', [
+    pytest.param(path, fault, id=f'{host_of(path)}-{fault}',
+                 marks=[] if path is POSE else pytest.mark.slow)
+    for path, faults in HOST_FAULTS.items() for fault in faults])
+def test_a_training_taken_up_names_the_fault_and_keeps_what_is_saved(
+        data, trained, tmp_path, path, fault):
+    pytest.importorskip(host_of(path))
+    run = Path(shutil.copytree(trained(path), tmp_path / 'run'))
+    (run / 'last_checkpoint').write_text(str(run / 'epoch_1.pth'))
+    saved = (run / 'epoch_1.pth').read_bytes()
+    damage, message = HOST_FAULTS[path][fault]
+    damage(root_of(path, data))
+    with pytest.raises((ValueError, AssertionError), match=message):
+        train(path, root_of(path, data), run, resume=True)
+    assert (run / 'epoch_1.pth').read_bytes() == saved
+    assert [file.name for file in run.glob('*.pth')] == ['epoch_1.pth']
+
+
 def seg_label(root):
     return sorted((root / 'SegmentationClass').glob('*.png'))[0]
 
@@ -208,6 +288,24 @@ def test_a_fault_among_boxes_is_named(data, change, message):
     edit(root / OBJECTS, change)
     found, = faults_of(DETECTION, root)
     assert re.search(message, found)
+
+
+def test_a_training_of_an_empty_annotation_file_names_it(
+        data, tmp_path, capsys, monkeypatch):
+    """By tools/train.py; the host's own error says no more than EMPTY."""
+    pytest.importorskip('mmpose')
+    spec = importlib.util.spec_from_file_location(
+        'train_tool', ROOT / 'tools' / 'train.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    cfg = config_of(POSE, data / 'pose')
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
+    cfg.dump(tmp_path / 'config.py')
+    (data / 'pose' / PERSONS).write_bytes(b'')
+    monkeypatch.chdir(tmp_path)
+    assert tool.main(['config.py']) == 2
+    assert f'{PERSONS}: no annotations: Expecting value' in \
+        capsys.readouterr().err
 
 
 @pytest.fixture

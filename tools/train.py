@@ -6,9 +6,33 @@ Trains a config, given by path or by name, with the script of its own host.
 
 Of an installed wheel, `mim train mmdense NAME.py` runs this file.
 """
+import json
 import sys
+from pathlib import Path
 
+from mmdense.analysis.complexity import load_config
 from mmdense.analysis.host_tools import run_host_script
+from mmdense.config_path import config_path
+from mmdense.engine.data_check import config_faults
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return run_host_script('train', argv, __doc__)
+    except json.JSONDecodeError:
+        # The hosts' own error does not say which file.
+        name = next(word for word in argv if word[:1] != '-')
+        path = name if Path(name).exists() else config_path(name)
+        config = load_config(path)
+        for loader in ('train_dataloader', 'val_dataloader'):
+            if config.get(loader):
+                for fault in config_faults(config, loader):
+                    print(f'error: {" ".join(fault.split())}',
+                          file=sys.stderr)
+                    return 2
+        raise
+
 
 if __name__ == '__main__':
-    sys.exit(run_host_script('train', sys.argv[1:], __doc__))
+    sys.exit(main())
