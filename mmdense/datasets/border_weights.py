@@ -74,7 +74,8 @@ def _class_balance(label, frequencies, ignore_index):
         shares = counts / max(1, counts.sum())
         number = len(classes)
     else:
-        if not isinstance(frequencies, tuple | list | np.ndarray):
+        if not isinstance(frequencies, tuple | list | np.ndarray) or \
+                getattr(frequencies, 'ndim', 1) != 1:
             raise TypeError('frequencies wants a share a class, got '
                             f'{frequencies!r}')
         number = len(frequencies)
