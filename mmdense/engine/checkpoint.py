@@ -7,8 +7,11 @@ and the buffer's statistics methods, which pickle stores as
 function in the same way. torch's restricted unpickler refuses them until they
 are allow-listed.
 """
+import codecs
+import functools
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,17 @@ def _restricted_getattr(owner, name):
     return getattr(owner, name)
 
 
+@functools.cache
+def _renamed(function: Callable, name: str) -> Callable:
+    """``function`` as one that ``name``, dotted, says where to find."""
+
+    def renamed(*args):
+        return function(*args)
+
+    renamed.__module__, _, renamed.__name__ = name.rpartition('.')
+    return renamed
+
+
 def allow_mmengine_checkpoints() -> None:
     """Allow-list what mmengine's checkpoints need beyond tensors.
 
@@ -53,13 +67,29 @@ def allow_mmengine_checkpoints() -> None:
     else:
         from numpy._core import multiarray
     dtypes = {type(np.dtype(code)) for code in np.typecodes['All']}
-    arrays = [(function, f'{module}.multiarray.{function.__name__}')
-              for function in (multiarray._reconstruct, multiarray.scalar)
-              for module in ('numpy.core', 'numpy._core')]
-    torch.serialization.add_safe_globals([
-        *_READABLE, np.ndarray, np.dtype, *dtypes, *arrays,
-        (_restricted_getattr, 'builtins.getattr')
-    ])
+    allowed = {
+        f'{kind.__module__}.{kind.__qualname__}': kind
+        for kind in (*_READABLE, np.ndarray, np.dtype, *dtypes)
+    }
+    allowed['builtins.getattr'] = _restricted_getattr
+    # Bytes in numpy's numbers; a later torch than 2.4 allows it by itself.
+    allowed['_codecs.encode'] = codecs.encode
+    for function in (multiarray._reconstruct, multiarray.scalar):
+        for module in ('numpy.core', 'numpy._core'):
+            allowed[f'{module}.multiarray.{function.__name__}'] = function
+    if torch.__version__ >= (2, 6):
+        # With their names, classes too: mmengine's fork takes those without
+        # off the list whenever it has loaded something.
+        entries = [(what, name) for name, what in allowed.items()]
+    else:
+        # An entry's name is its own here, a pair breaks every loading.
+        entries = [
+            what if isinstance(what, type) else _renamed(what, name)
+            for name, what in allowed.items()
+        ]
+    there = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(
+        [entry for entry in entries if entry not in there])
 
 
 def is_whole(path: str | Path) -> bool:

@@ -7,11 +7,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MessageHub
+from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.optim import OneCycleLR
 
 import mmdense.registry  # noqa: F401 - allow-lists on import
-from mmdense.engine.checkpoint import load_weights
+from mmdense.engine.checkpoint import (
+    allow_mmengine_checkpoints,
+    load_weights,
+)
 
 
 def message_hub():
@@ -43,6 +46,23 @@ def test_a_one_cycle_schedule_survives_weights_only(tmp_path):
     torch.save(dict(param_schedulers=[schedule.state_dict()]), path)
     state = torch.load(path, weights_only=True)['param_schedulers'][0]
     assert state['anneal_func'](0, 1, 0.5) == pytest.approx(0.5)
+
+
+@pytest.mark.skipif(
+    torch.__version__ < (2, 6), reason='lists that end came with torch 2.6')
+def test_an_allow_list_that_ends_takes_nothing_off_ours(tmp_path):
+    """mmengine's fork loads every checkpoint under a list of its own."""
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(message_hub=message_hub()), path)
+    with torch.serialization.safe_globals([HistoryBuffer, np.dtype]):
+        pass
+    assert torch.load(path, weights_only=True)['message_hub']
+
+
+def test_allowing_again_changes_nothing():
+    count = len(torch.serialization.get_safe_globals())
+    allow_mmengine_checkpoints()
+    assert len(torch.serialization.get_safe_globals()) == count
 
 
 def test_without_mmdense_the_same_file_is_refused(tmp_path):
