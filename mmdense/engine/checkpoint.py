@@ -82,7 +82,7 @@ def allow_mmengine_checkpoints() -> None:
         # off the list whenever it has loaded something.
         entries = [(what, name) for name, what in allowed.items()]
     else:
-        # An entry's name is its own here, a pair breaks every loading.
+        # Here an entry's name is its own, and a pair breaks the whole list.
         entries = [
             what if isinstance(what, type) else _renamed(what, name)
             for name, what in allowed.items()
