@@ -10,6 +10,7 @@ are allow-listed.
 import codecs
 import functools
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -125,10 +126,12 @@ def read_checkpoint(path: str | Path) -> dict:
         dict: What the file holds; of ``.safetensors`` the weights.
 
     Raises:
-        ValueError: If there is no such file, or it is cut off, holds more
-            than weights and what mmengine puts beside them, or is none.
+        ValueError: If there is no such file, or it is cut off, asks for
+            more than weights and what mmengine puts beside them, or is none.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f'{path} is a folder, wants a checkpoint file')
     if not path.is_file():
         raise ValueError(f'{path}: no such checkpoint')
     check_whole(path)
@@ -138,6 +141,10 @@ def read_checkpoint(path: str | Path) -> dict:
             from safetensors.torch import load_file
             return load_file(path)
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint: {_refusal(error)}'
+        ) from error
     except Exception as error:  # whatever bytes that are no checkpoint cause
         raise ValueError(f'{path} cannot be read as a checkpoint: '
                          f'{type(error).__name__}: {error}') from error
@@ -145,6 +152,17 @@ def read_checkpoint(path: str | Path) -> dict:
         raise ValueError(f'{path} wants to hold a dict, got '
                          f'{type(checkpoint).__name__}')
     return checkpoint
+
+
+def _refusal(error: pickle.UnpicklingError) -> str:
+    """What a file asked for; torch's advice to run it all the same left out.
+    """
+    asked = re.search(r'GLOBAL (\S+)|asks for (attribute .+?), which',
+                      str(error))
+    if asked is None:
+        return f'{type(error).__name__}: {error}'
+    return (f'refused, it asks for {asked[1] or asked[2]}, which is no weight '
+            'and nothing that mmengine puts beside them')
 
 
 def weights_of(checkpoint: dict) -> dict[str, Tensor]:

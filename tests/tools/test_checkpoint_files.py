@@ -78,12 +78,13 @@ def half_written(path):
 
 # What is written, and what the error says of it.
 FILES = dict(
-    command=(crafted(RunsACommand), r'posix.mkdir'),
-    attribute=(crafted(ReachesAnAttribute), 'random.Random'),
+    command=(crafted(RunsACommand), 'refused, it asks for posix.mkdir'),
+    attribute=(crafted(ReachesAnAttribute),
+               'refused, it asks for random.Random'),
     cut=(cut, 'is not whole'),
     half_written=(half_written, 'is not whole'),
     empty=(Path.touch, r'is not whole (0 bytes'),
-    folder=(Path.mkdir, 'no such checkpoint'),
+    folder=(Path.mkdir, 'is a folder, wants a checkpoint file'),
     missing=(lambda path: None, 'no such checkpoint'),
     text=(lambda path: path.write_text('weights: none'),
           'cannot be read as a checkpoint'),
