@@ -184,9 +184,7 @@ def test_a_page_prints_the_parameters_of_its_network(path, row):
     else:
         assert printed == {'Params (M)': f'{count / 1e6:.3f}'}
 
-@pytest.mark.parametrize(
-    'page', [p for p in PAGES if p.parent.name != 'unet'],
-    ids=configs.name_of)
+@pytest.mark.parametrize('page', PAGES, ids=configs.name_of)
 def test_a_page_has_its_parts(page):
     assert PARTS - set(sections(page)) == set()
     host = page.parts[-3]
