@@ -31,6 +31,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
+# Before a config is read: finds the bases of the hosts' forks.
+import mmdense.registry  # noqa: F401
+
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.onnx')
 PAPER_FIGURES = Path(__file__).with_name('paper_figures.json')
 

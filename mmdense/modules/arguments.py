@@ -33,7 +33,7 @@ def check_at_least(least: int, **sizes) -> None:
     """
     for name, size in sizes.items():
         # The sizes of an exported map are no integers yet.
-        if not isinstance(size, Integral | SymInt):
+        if not isinstance(size, (Integral, SymInt)):
             raise TypeError(
                 f'{name} wants an integer, got {type(size).__name__}')
         if size < least:
@@ -69,7 +69,7 @@ def check_pair(size, least: int, name: str) -> None:
     Raises:
         ValueError: If it is anything else.
     """
-    pair = size if isinstance(size, tuple | list) else (size, size)
+    pair = size if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(
             isinstance(v, Integral) and v >= least for v in pair):
         raise ValueError(f'{name} wants one or two integers of at least '
@@ -86,7 +86,7 @@ def check_sequence(**sequences) -> None:
         TypeError: If one is anything else.
     """
     for name, value in sequences.items():
-        if not isinstance(value, tuple | list):
+        if not isinstance(value, (tuple, list)):
             raise TypeError(
                 f'{name} wants a list or tuple, got {type(value).__name__}')
 
@@ -101,8 +101,8 @@ def check_size(size, name: str = 'size') -> None:
     Raises:
         ValueError: If it is not two integers of at least 1.
     """
-    if not isinstance(size, tuple | list) or len(size) != 2 or not all(
-            isinstance(v, Integral | SymInt) and v >= 1 for v in size):
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(
+            isinstance(v, (Integral, SymInt)) and v >= 1 for v in size):
         raise ValueError(
             f'{name} wants a height and a width of at least 1, got {size!r}')
 

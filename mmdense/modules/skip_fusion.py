@@ -177,9 +177,9 @@ class SkipFusion(nn.Module):
         for up, score, offset, fine in zip(
                 self.upsamples,
                 self.scores[1:],
-                self.crops,
+                self.crops[:-1],
                 reversed(finer),
-                strict=False):
+                strict=True):
             x = up(x)
             x = x + crop(score(fine), offset, x.shape[-2:])
         classes = x.shape[1]

@@ -1,5 +1,6 @@
 """Adaptive dilated convolution: checks, registration, backward."""
 import importlib
+from typing import Sequence  # noqa: UP035 - what torch 2.4 reads
 
 import torch
 from torch import Tensor
@@ -200,8 +201,8 @@ def _out_shape(x, weight, stride, padding, dilation):
 # exported graph takes the kernel of the device it runs on.
 @torch.library.custom_op('mmdense::adaptive_dilated_conv2d', mutates_args=())
 def _forward(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
-             stride: list[int], padding: list[int], dilation: list[int],
-             groups: int, wanted: str) -> Tensor:
+             stride: Sequence[int], padding: Sequence[int],
+             dilation: Sequence[int], groups: int, wanted: str) -> Tensor:
     name = backend.select(x, wanted)
     if name == 'cpu':
         dtype = rate.dtype
@@ -227,8 +228,8 @@ def _(x, weight, rate, bias, stride, padding, dilation, groups, wanted):
 @torch.library.custom_op(
     'mmdense::adaptive_dilated_conv2d_backward', mutates_args=())
 def _backward(grad: Tensor, x: Tensor, weight: Tensor, rate: Tensor,
-              stride: list[int], padding: list[int], dilation: list[int],
-              groups: int, needs: list[bool],
+              stride: Sequence[int], padding: Sequence[int],
+              dilation: Sequence[int], groups: int, needs: Sequence[bool],
               wanted: str) -> tuple[Tensor, Tensor, Tensor]:
     name = backend.select(x, wanted)
     if name == 'cpu':
