@@ -34,7 +34,11 @@ def _segmentation_labels(config, random, height, width) -> dict:
     heads = config.model.decode_head
     head = heads[-1] if isinstance(heads, list) else heads
     labels = random.integers(0, head.num_classes, (height, width))
-    return dict(gt_seg_map=labels.astype(np.uint8), reduce_zero_label=False)
+    return dict(
+        gt_seg_map=labels.astype(np.uint8),
+        # U-Net's, whose pipeline packs it as well.
+        gt_weight_map=np.ones((height, width), np.float32),
+        reduce_zero_label=False)
 
 
 def _detection_labels(config, random, height, width) -> dict:
@@ -72,12 +76,13 @@ def random_batch(config: Config, batch: int = 2, seed: int = 0) -> dict:
         seed (int): Of images and labels.
 
     Returns:
-        dict: ``inputs``, uint8 images (3, H, W), and ``data_samples``, to be
+        dict: ``inputs``, uint8 images (C, H, W), and ``data_samples``, to be
         put through the model's data preprocessor.
     """
     random = np.random.default_rng(seed)
     height, width = complexity.input_shape(config)
     labels, needed = LABELS[config.default_scope]
+    channels = config.model.backbone.get('in_channels', 3)
     dataset = config.train_dataloader.dataset
     while 'pipeline' not in dataset:
         dataset = dataset.dataset
@@ -89,7 +94,8 @@ def random_batch(config: Config, batch: int = 2, seed: int = 0) -> dict:
         ]
         for index in range(batch):
             sample = dict(
-                img=random.integers(0, 256, (height, width, 3), np.uint8),
+                img=random.integers(0, 256, (height, width, channels),
+                                    np.uint8),
                 img_id=index,
                 img_path='noise',
                 ori_shape=(height, width),
