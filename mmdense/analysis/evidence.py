@@ -534,7 +534,7 @@ def draw(report: dict, path: Path) -> None:
     from matplotlib.figure import Figure
     metrics, arms = report['metrics'], report['arms']
     figure = Figure(
-        figsize=(1.5 + len(metrics) * (1 + len(arms)), 4.5),
+        figsize=(1.5 + len(metrics) * (1 + len(arms)), 6),
         layout='constrained')
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for panel, metric in zip(panels, metrics, strict=True):
