@@ -201,6 +201,7 @@ def test_zeros_compared_with_zeros_are_no_comparison(
     assert tool.main([path, str(tmp_path / 'w.pth'), *argv]) == 0
 
 
+@needs_export
 @pytest.mark.parametrize('change, message', [
     (lambda m: m.rpn_head.test_cfg.nms.update(type='soft_nms'),
      'proposals suppressed by nms, got soft_nms'),
