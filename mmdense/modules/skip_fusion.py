@@ -122,9 +122,10 @@ class SkipFusion(nn.Module):
         sizes = [
             step.get('kernel_size', 2 * step['factor']) for step in upsampling
         ]
+        kernels = []
         for k, (size, factor) in enumerate(zip(sizes, factors, strict=True)):
             try:
-                last_kernel = bilinear_kernel(size, factor)
+                kernels.append(bilinear_kernel(size, factor))
             except (TypeError, ValueError) as error:
                 raise type(error)(f'upsampling[{k}]: {error}') from None
         self.crops = [step['crop'] for step in upsampling]
@@ -137,7 +138,7 @@ class SkipFusion(nn.Module):
             for size, factor in zip(sizes[:-1], factors[:-1], strict=True))
         self.last_factor = factors[-1]
         # Not persistent: no two of the three networks share its size.
-        self.register_buffer('last_kernel', last_kernel, persistent=False)
+        self.register_buffer('last_kernel', kernels[-1], persistent=False)
         self.init_weights()
 
     def init_weights(self) -> None:
