@@ -310,10 +310,13 @@ def test_a_module_loads_and_trains(case, what, h, w):
         refusal_names(error, ['padding'])
         return
     if what == 'grad':
+        leaves = [x.requires_grad_() for m in maps
+                  for x in (m if isinstance(m, list) else [m])]
         out = module(*maps)
         out = [out] if isinstance(out, torch.Tensor) else out
         sum(o.square().sum() for o in out).backward()
-        assert all(torch.isfinite(p.grad).all() for p in module.parameters()
+        assert all(torch.isfinite(p.grad).all()
+                   for p in [*leaves, *module.parameters()]
                    if p.grad is not None)
         return
     if what == 'last':

@@ -26,10 +26,13 @@ def cell_overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Raises:
         TypeError: If a map holds no integers.
-        ValueError: If the maps differ in shape.
+        ValueError: If the maps differ in shape or a number is negative.
     """
-    check_array(predicted, None, 'iu', 'predicted')
-    check_array(truth, None, 'iu', 'truth')
+    for name, cells in (('predicted', predicted), ('truth', truth)):
+        check_array(cells, None, 'iu', name)
+        if cells.min(initial=0) < 0:
+            raise ValueError(f'{name} wants numbers of at least 0, got '
+                             f'{cells.min()}')
     if predicted.shape != truth.shape:
         raise ValueError('predicted and truth want one shape, got '
                          f'{predicted.shape} and {truth.shape}')

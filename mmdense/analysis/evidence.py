@@ -34,7 +34,6 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from mmdense.analysis import complexity
-from mmdense.analysis.host_tools import host_script
 
 DEFINITIONS = Path(__file__).with_name('comparisons.json')
 NO_DIFFERENCE = 'no difference shown'
@@ -295,9 +294,9 @@ def train(arm: Arm, seed: int, folder: Path, resume: bool) -> int:
 
     What it prints is added to ``folder/train.log``.
     """
-    script = host_script('train', arm.config)
     command = [
-        sys.executable, str(script), str(arm.config), '--work-dir',
+        sys.executable, '-m', 'mmdense.analysis.host_tools', 'train',
+        str(arm.config), '--work-dir',
         str(folder), *(['--resume'] if resume else []), '--cfg-options',
         f'randomness.seed={seed}', *arm.options
     ]

@@ -1,4 +1,8 @@
-"""The hosts' own scripts, found by a config."""
+"""The hosts' own scripts, found by a config.
+
+``python -m mmdense.analysis.host_tools train CONFIG ...`` is
+:func:`run_host_script` in a process of its own.
+"""
 import importlib.util
 import runpy
 import sys
@@ -68,3 +72,7 @@ def run_host_script(name: str, argv: list[str], about: str) -> int:
     with mock.patch.object(sys, 'argv', argv):
         runpy.run_path(script, run_name='__main__')
     return 0
+
+
+if __name__ == '__main__':
+    sys.exit(run_host_script(sys.argv[1], sys.argv[2:], __doc__))

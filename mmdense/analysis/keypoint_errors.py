@@ -76,7 +76,8 @@ def similarity(points: np.ndarray, people: np.ndarray, areas: np.ndarray,
     """
     square = ((points - people[..., :2])**2).sum(-1)
     spread = 2 * areas[:, None] * (2 * sigmas)**2
-    value = np.exp(-square / np.maximum(spread, np.finfo(float).tiny))
+    with np.errstate(over='ignore'):  # of a person without any area
+        value = np.exp(-square / np.maximum(spread, np.finfo(float).tiny))
     return value * (people[..., 2] > 0)
 
 

@@ -128,7 +128,8 @@ def border_distances(cells: np.ndarray,
     # At least what tells an edge of the cell from the edge of the map.
     margin = max(1, math.ceil(reach))
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    for number, box in enumerate(ndimage.find_objects(cells), 1):
+    boxes = ndimage.find_objects(cells) if cells.size else []
+    for number, box in enumerate(boxes, 1):
         if box is None:
             continue
         # Nothing farther from the cell than its reach can see it.

@@ -163,8 +163,11 @@ def write_set(out: str | os.PathLike, arguments: dict,
         Path: The folder.
 
     Raises:
+        TypeError: If ``out`` is no path.
         ValueError: If the folder holds another set, or anything else.
     """
+    if not isinstance(out, str | os.PathLike):
+        raise TypeError(f'out wants a path, got {out!r}')
     out = Path(out)
     arguments = json.loads(json.dumps(dict(arguments, generator=GENERATOR)))
     manifest = _manifest(out, arguments)

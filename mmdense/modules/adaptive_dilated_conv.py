@@ -124,7 +124,7 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
 
     Raises:
         ValueError: If the kernel is even, g does not divide ``in_channels``,
-            or the padding is not zeros of a given width.
+            or ``padding_mode`` is not zeros.
     """
 
     def __init__(self,
@@ -146,18 +146,16 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
                                   ('stride', stride, 1),
                                   ('padding', padding, 0),
                                   ('dilation', dilation, 1)):
-            if not isinstance(size, str):
-                check_pair(size, least, name)
+            check_pair(size, least, name)
         super().__init__(in_channels, out_channels, kernel_size, stride,
                          padding, dilation, groups, bias, padding_mode)
         name = type(self).__name__
         if any(k % 2 == 0 for k in self.kernel_size):
             raise ValueError(
                 f'{name} wants an odd kernel_size, got {self.kernel_size}')
-        if padding_mode != 'zeros' or isinstance(padding, str):
-            raise ValueError(
-                f'{name} wants zeros of a given width as padding, got '
-                f'padding={padding!r}, padding_mode={padding_mode!r}')
+        if padding_mode != 'zeros':
+            raise ValueError(f"{name} wants padding_mode='zeros', got "
+                             f'{padding_mode!r}')
         if groups_of_rates is None:
             groups_of_rates = in_channels
         check_positive(groups_of_rates=groups_of_rates)

@@ -18,6 +18,12 @@ from mmdense.ops import channel_shift
 ATTENTIONS = ('softplus', 'sigmoid', None)
 
 
+def _check_spread(**stds):
+    for name, std in stds.items():
+        if not isinstance(std, Real) or not 0 <= std < math.inf:
+            raise ValueError(f'{name} wants at least 0, got {std!r}')
+
+
 class ChannelShift(nn.Module):
     """Move every channel by an offset of its own, which is learned.
 
@@ -40,8 +46,7 @@ class ChannelShift(nn.Module):
     def __init__(self, channels: int, std: float = 1.0):
         super().__init__()
         check_positive(channels=channels)
-        if not isinstance(std, Real) or not 0 <= std < math.inf:
-            raise ValueError(f'std wants at least 0, got {std!r}')
+        _check_spread(std=std)
         self.std = std
         self.offset = nn.Parameter(torch.empty(channels, 2))
         self.init_weights()
@@ -140,6 +145,7 @@ class FeatureShiftModule(Insertable):
                  offset_std: float = 1.0):
         super().__init__()
         check_positive(channels=channels, shift_channels=shift_channels)
+        _check_spread(offset_std=offset_std)
         if attention not in ATTENTIONS:
             raise ValueError(f'attention wants one of {ATTENTIONS}, got '
                              f'{attention!r}')

@@ -132,8 +132,8 @@ class Rearrangement(nn.Module):
                  seed: int = 0):
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f'rearrangement wants one of {KINDS}, got '
-                             f'{kind!r}')
+            raise ValueError(f'kind of rearrangement wants one of {KINDS}, '
+                             f'got {kind!r}')
         check_positive(channels=channels, upscale=upscale)
         if channels % upscale**2:
             works = [u for u in range(1, channels + 1)

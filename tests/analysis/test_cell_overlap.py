@@ -45,6 +45,12 @@ def test_without_true_cells_there_are_no_values():
     assert cell_overlaps(np.zeros((1, 2), int), np.array([[0, 4]])) == [0]
 
 
+def test_negative_numbers_are_refused():
+    cells = np.ones((1, 2), int)
+    with pytest.raises(ValueError, match='truth wants .* got -1'):
+        cell_overlaps(cells, -cells)
+
+
 def test_maps_of_two_shapes_are_refused():
     with pytest.raises(ValueError, match=r'got \(1, 2\) and \(2, 1\)'):
         cell_overlaps(np.ones((1, 2), int), np.ones((2, 1), int))

@@ -129,6 +129,35 @@ class FakeTrainer:
         return 0
 
 
+SCRIPT = '''
+import json, os, sys
+from mmengine.config import Config
+print(json.dumps([sys.argv[1:], os.environ['OMP_NUM_THREADS'],
+                  Config.fromfile(sys.argv[1]).log_level]))
+sys.exit(3)
+'''
+
+
+def test_a_training_is_the_hosts_script_in_one_thread(tmp_path, monkeypatch):
+    """Under the hosts' forks too, where it takes mmdense to find a base."""
+    pytest.importorskip('mmseg')
+    tools = tmp_path / 'toyhost' / '.mim' / 'tools'
+    tools.mkdir(parents=True)
+    (tmp_path / 'toyhost' / '__init__.py').touch()
+    (tools / 'train.py').write_text(SCRIPT)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    config = tmp_path / 'config.py'
+    config.write_text("_base_ = 'mmseg::_base_/default_runtime.py'\n"
+                      "default_scope = 'toyhost'\nmodel = dict()\n")
+    arm = Arm('a', config, ('model.w=1', ))
+    assert evidence.train(arm, 7, tmp_path, resume=True) == 3
+    last = (tmp_path / 'train.log').read_text().splitlines()[-1]
+    assert json.loads(last) == [[
+        str(config), '--work-dir', str(tmp_path), '--resume', '--cfg-options',
+        'randomness.seed=7', 'model.w=1'
+    ], '1', 'INFO']
+
+
 @pytest.fixture
 def comparison(tmp_path):
     for name in ('a', 'b'):

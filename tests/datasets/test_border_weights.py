@@ -52,6 +52,11 @@ def test_cells_that_touch_have_borders_too():
     assert second[2].tolist() == [3, 2, 1, 1, 2, 3]
 
 
+def test_a_map_without_pixels_has_no_distances():
+    near, second = border_distances(np.zeros((0, 3), int), 1)
+    assert near.shape == second.shape == (0, 3)
+
+
 def test_beyond_the_reach_there_is_no_cell():
     cells = np.zeros((1, 12), int)
     cells[0, 0], cells[0, 9] = 1, 2

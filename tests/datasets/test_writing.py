@@ -96,6 +96,11 @@ def test_a_stopped_run_is_not_continued_by_another_set(tmp_path):
                           finish, 1)
 
 
+def test_what_is_no_path_is_refused():
+    with pytest.raises(TypeError, match='out wants a path, got 3'):
+        write(3)
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / 'thesis.txt').write_text('years of work')
     with pytest.raises(ValueError, match='not empty and has no manifest'):

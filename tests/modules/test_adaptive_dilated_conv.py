@@ -92,8 +92,10 @@ def test_rates_stay_float32_under_autocast():
     (dict(kernel_size=3, groups_of_rates=3),
      'dividing in_channels = 8, got 3'),
     (dict(kernel_size=3, groups_of_rates=0), 'got 0'),
-    (dict(kernel_size=3, padding_mode='reflect'), "padding_mode='reflect'"),
-    (dict(kernel_size=3, padding='same'), "padding='same'"),
+    (dict(kernel_size=3, padding_mode='reflect'),
+     "padding_mode='zeros', got 'reflect'"),
+    (dict(kernel_size=3, padding='same'), "padding wants .* got 'same'"),
+    (dict(kernel_size='a'), "kernel_size wants .* got 'a'"),
     (dict(kernel_size=3, hidden_ratio=0), 'hidden_ratio wants a positive'),
     (dict(kernel_size=3, rate_bounds=(2, 3)), 'rate_bounds wants'),
 ])

@@ -131,6 +131,7 @@ def test_channels_that_left_the_map_are_counted():
 @pytest.mark.parametrize('options, message', [
     (dict(attention='softmax'), 'attention wants one of'),
     (dict(shift_channels=0), 'shift_channels wants at least 1, got 0'),
+    (dict(offset_std=-1), 'offset_std wants at least 0, got -1'),
 ])
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
