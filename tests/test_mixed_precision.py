@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mmdense
 from mmdense.modules.adaptive_dilated_conv import (
     AdaptiveDilatedConv2d,
     DilationRateRegression,
@@ -220,6 +221,23 @@ def test_graphs_of_two_stages_break_in_the_hosts_code_alone():
         where = reason.user_stack[-1].filename
         assert 'mmdet' in where or 'mmcv' in where or 'mmengine' in where
     assert features.graph_break_count == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', SMALL)
+def test_no_break_in_the_graph_of_a_loss_is_ours(method):
+    from mmdense.analysis import complexity
+    from mmdense.analysis.training_step import random_batch
+    config = small(method)
+    model = complexity.build_model(config).train()
+    data = model.data_preprocessor(random_batch(config, 2), True)
+    torch._dynamo.reset()
+    found = torch._dynamo.explain(model)(**data, mode='loss')
+    assert found.graph_count
+    ours = Path(mmdense.__file__).parent
+    for reason in found.break_reasons:
+        where = reason.user_stack[-1]
+        assert not Path(where.filename).is_relative_to(ours), where
 
 
 # Mask R-CNN not in bfloat16, which mmcv's suppression does not take.

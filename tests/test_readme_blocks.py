@@ -40,12 +40,14 @@ PARTS = {
     'Where we read the paper differently, and why'
 }
 # What the top README's blocks, which name a host alone, are pasted into.
-COCO = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+POSE = ('mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+        'td-hm_res50_8xb64-210e_coco-256x192.py')
+SEGMENTATION = 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+DETECTION = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 STOCK = {
-    'mmpose': f'{COCO}td-hm_res50_8xb64-210e_coco-256x192.py',
-    'mmsegmentation': 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py',
-    'any host': f'{COCO}td-hm_res50_8xb64-210e_coco-256x192.py',
-    'every host': 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+    'mmpose': [POSE],
+    'mmsegmentation': [SEGMENTATION],
+    'any host': [POSE, SEGMENTATION, DETECTION]
 }
 
 
@@ -69,9 +71,10 @@ def own_configs(page):
 def top_configs():
     section = sections(TOP)['A module in your own config']
     return [
-        f"_base_ = '{STOCK[host[1]]}'\n{block}"
+        f"_base_ = '{stock}'\n{block}"
         for block in blocks(section, 'python')
         if (host := re.match('# ([a-z ]+):', block))
+        for stock in STOCK[host[1]]
     ]
 
 

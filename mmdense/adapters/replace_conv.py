@@ -32,7 +32,10 @@ def _replacement(old: nn.Conv2d, name: str, conv: dict) -> nn.Module:
 
 
 @MODELS.register_module('ReplaceConv')
-def replace_conv(backbone: dict, conv: dict, pattern: str) -> nn.Module:
+def replace_conv(backbone: dict,
+                 conv: dict,
+                 pattern: str,
+                 pretrained: str | None = None) -> nn.Module:
     """Build a backbone and replace the convolutions a pattern names.
 
     The result is the host's own backbone, so its state-dict keys, features
@@ -46,6 +49,8 @@ def replace_conv(backbone: dict, conv: dict, pattern: str) -> nn.Module:
             padding, dilation, groups and bias is taken from the old one.
         pattern (str): Regular expression; a layer is replaced when it matches
             the whole name, as ``r'layer[1-4]\\.\\d+\\.conv2'``.
+        pretrained (str, optional): What a segmentor of mmsegmentation hands
+            its backbone, its ``model.pretrained``.
 
     Returns:
         nn.Module: The backbone.
@@ -56,6 +61,8 @@ def replace_conv(backbone: dict, conv: dict, pattern: str) -> nn.Module:
             names the layer.
         KeyError: If ``conv`` names a layer no registry knows.
     """
+    if pretrained is not None:
+        backbone = dict(backbone, pretrained=pretrained)
     model = MODELS.build(backbone)
     matched = [(name, module) for name, module in model.named_modules()
                if re.fullmatch(pattern, name)]

@@ -152,6 +152,25 @@ def test_init_weights_keeps_the_rates_of_a_trained_checkpoint(tmp_path):
     assert loaded.layer4[0].conv2.rate_regression.fc2.bias.eq(1.5).all()
 
 
+def test_a_segmentors_pretrained_weights_reach_its_backbone(tmp_path):
+    """mmsegmentation writes ``model.pretrained`` into its config."""
+    host, backbone, pattern, _ = CASES[5]
+    plain = build(host, backbone)
+    torch.nn.init.constant_(plain.layer1[0].conv1.weight, 0.25)
+    path = tmp_path / 'backbone.pth'
+    torch.save(plain.state_dict(), path)
+    adaptive = build(
+        host,
+        dict(
+            type='mmdense.ReplaceConv',
+            backbone=backbone,
+            conv=dict(ADC),
+            pattern=pattern,
+            pretrained=str(path)))
+    adaptive.init_weights()
+    assert adaptive.layer1[0].conv1.weight.eq(0.25).all()
+
+
 @pytest.mark.parametrize('pattern, message', [
     (r'layer9\..*', r"'layer9\\\\\.\.\*' matches no layer of ResNet; its "
      'convolutions are conv1, '),
