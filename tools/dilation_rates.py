@@ -12,10 +12,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from mmdense.analysis import dilation_rates
 from mmdense.analysis.complexity import load_config
+from mmdense.analysis.config_options import add_cfg_options
 
 PANELS = 16
 
@@ -33,12 +32,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='layers to draw channel by channel, by their whole names; '
         f'of more than {PANELS}, {PANELS} evenly spread')
     parser.add_argument('--device', default='cpu')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='changes to the config, key=value')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -61,8 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     # The hosts' remarks on optional packages do not concern a measurement.
     warnings.simplefilter('ignore')
     try:
-        config = load_config(args.config)
-        config.merge_from_dict(args.cfg_options)
+        config = load_config(args.config, args.cfg_options)
         statistics = dilation_rates.measure_config(config, args.checkpoint,
                                                    args.device)
         layers = chosen(statistics.layers, args.layers)

@@ -17,12 +17,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmdense.analysis import feature_shift as fs
 from mmdense.analysis.complexity import build_model, load_config
+from mmdense.analysis.config_options import add_cfg_options
 from mmdense.engine.checkpoint import load_weights
 
 
@@ -43,8 +44,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--channel', type=int, help='of the non-local map')
     parser.add_argument('--point', type=int, nargs=2, action='append',
                         metavar=('ROW', 'COLUMN'))
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        default={}, help='changes to the config, key=value')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.people < 1:
         parser.error(f'--people wants at least 1, got {args.people}')
@@ -73,8 +73,7 @@ def chosen(modules: dict, name: str | None) -> str:
 
 
 def analyse(args: argparse.Namespace) -> dict:
-    config = load_config(args.config)
-    config.merge_from_dict(args.cfg_options)
+    config = load_config(args.config, args.cfg_options)
     model = build_model(config)
     modules = fs.shift_modules(model)
     name = chosen(modules, args.module)

@@ -13,10 +13,11 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmdense.analysis.complexity import build_model, load_config
+from mmdense.analysis.config_options import add_cfg_options
 from mmdense.engine.checkpoint import load_weights
 from mmdense.mmpose.of_predictor import by_predictor
 
@@ -28,8 +29,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='trained weights')
     parser.add_argument('--out', type=Path, help='JSON file to write')
     parser.add_argument('--work-dir', default='work_dirs/predictor_accuracy')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        default={}, help='changes to the config, key=value')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -66,8 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     # The hosts' remarks on optional packages do not concern a table.
     warnings.simplefilter('ignore')
     try:
-        config = load_config(args.config)
-        config.merge_from_dict(args.cfg_options)
+        config = load_config(args.config, args.cfg_options)
         names = predictors(config, args.checkpoint)
     except (ValueError, FileNotFoundError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)

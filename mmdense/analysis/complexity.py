@@ -25,6 +25,7 @@ from unittest import mock
 
 import torch
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 # Before a config is read: finds the bases of the hosts' forks.
 import mmdense.registry  # noqa: F401
+from mmdense.config_path import config_path
 
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.onnx')
 PAPER_FIGURES = Path(__file__).with_name('paper_figures.json')
@@ -200,29 +202,70 @@ def count(model: nn.Module, *args, **kwargs) -> Complexity:
     return Complexity(modules.pop(''), modules, idle, loose.macs)
 
 
-def load_config(path: str | Path) -> Config:
-    """Reads a config of any host.
+def find_config(name: str | Path) -> Path:
+    """The file of a config.
+
+    Args:
+        name (str | Path): A path; or, of a config of mmdense, its name as
+            :func:`mmdense.config_path` takes it; or a host's own,
+            ``mmseg::folder/file.py``.
 
     Raises:
-        ValueError: If ``path`` is missing, is a checkpoint, does not parse,
-            has no ``model``, or names a host that is not installed.
+        ValueError: If there is none; the message holds the nearest ones of
+            mmdense.
     """
-    path = Path(path)
-    if path.suffix in CHECKPOINTS:
-        raise ValueError(f'{path} is a checkpoint; wants a config (.py)')
-    if not path.is_file():
-        raise ValueError(f'{path}: no such config')
+    path = Path(name)
+    if path.is_file():
+        return path
+    try:
+        if '::' in str(name):
+            host = str(name).partition('::')[0]
+            # mmengine would set out to install it.
+            if importlib.util.find_spec(host) is None:
+                raise ModuleNotFoundError(f'{host} is not installed')
+            return Path(get_config(str(name)).filename)
+        if not path.is_absolute():
+            return config_path(str(name))
+    except FileNotFoundError as error:
+        raise ValueError(f'{name}: no such config; {error}') from error
+    except Exception as error:  # whatever mmengine makes of a wrong name
+        raise ValueError(f'{name}: no such config: '
+                         f'{type(error).__name__}: {error}') from error
+    raise ValueError(f'{name}: no such config')
+
+
+def load_config(name: str | Path, options: dict | None = None) -> Config:
+    """Reads a config of any host.
+
+    Args:
+        name (str | Path): Where it is, as :func:`find_config` takes it.
+        options (dict, optional): Changes to it by their dotted keys, what
+            ``--cfg-options`` gives.
+
+    Raises:
+        ValueError: If it is missing, is a checkpoint, does not parse, does
+            not take the options, has no ``model``, or names a host that is
+            not installed.
+    """
+    if Path(name).suffix in CHECKPOINTS:
+        raise ValueError(f'{name} is a checkpoint; wants a config (.py)')
+    path = find_config(name)
     try:
         config = Config.fromfile(path)
     except Exception as error:  # whatever the file's own code raises
         raise ValueError(
-            f'{path} does not parse as a config: '
+            f'{name} does not parse as a config: '
             f'{type(error).__name__}: {error}') from error
+    try:
+        config.merge_from_dict(options or {})
+    except Exception as error:  # of mmengine: a key that holds no dict
+        raise ValueError(f'{name} does not take the options {options}: '
+                         f'{type(error).__name__}: {error}') from error
     if 'model' not in config:
-        raise ValueError(f"{path} has no 'model'")
+        raise ValueError(f"{name} has no 'model'")
     scope = config.get('default_scope') or 'mmengine'
     if importlib.util.find_spec(scope) is None:
-        raise ValueError(f"{path}: default_scope '{scope}' is no installed "
+        raise ValueError(f"{name}: default_scope '{scope}' is no installed "
                          'package')
     return config
 
