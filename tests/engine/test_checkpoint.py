@@ -13,7 +13,9 @@ from mmengine.optim import OneCycleLR
 import mmdense.registry  # noqa: F401 - allow-lists on import
 from mmdense.engine.checkpoint import (
     allow_mmengine_checkpoints,
+    is_whole,
     load_weights,
+    read_checkpoint,
 )
 
 
@@ -122,3 +124,46 @@ def test_a_file_without_named_weights_does_not_fit(tmp_path, content):
     torch.save(content, path)
     with pytest.raises(ValueError, match=r"2 of the network's 2 entries"):
         load_weights(torch.nn.Linear(1, 1), path)
+
+
+def stored(path, **options):
+    torch.save(dict(weight=torch.ones(1000)), path, **options)
+    return path
+
+
+def zeroed(path, start, count):
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + bytes(count) + data[start + count:])
+
+
+def test_a_file_with_any_part_zeroed_is_not_whole(tmp_path):
+    path = stored(tmp_path / 'epoch_1.pth')
+    data = path.read_bytes()
+    assert is_whole(path)
+    weight = data.index(torch.ones(1000).numpy().tobytes())
+    for start, count in [(0, 64), (weight, 1000), (weight + 3996, 4),
+                         (len(data) - 64, 64), (0, len(data))]:
+        zeroed(path, start, count)
+        assert not is_whole(path), (start, count)
+        with pytest.raises(ValueError, match='epoch_1.pth is not whole'):
+            read_checkpoint(path)
+        path.write_bytes(data)
+
+
+@pytest.mark.skipif(
+    torch.__version__ < (2, 6), reason='the option came with torch 2.6')
+def test_a_file_without_checksums_is_read(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = stored(tmp_path / 'epoch_1.pth')
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert is_whole(path)
+    assert read_checkpoint(path)['weight'].sum() == 1000
+
+
+def test_a_file_from_before_archives_is_read(tmp_path):
+    path = stored(
+        tmp_path / 'epoch_1.pth', _use_new_zipfile_serialization=False)
+    assert is_whole(path)
+    assert read_checkpoint(path)['weight'].sum() == 1000

@@ -25,7 +25,7 @@ class Network(BaseModel):
     def __init__(self, size=4):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
-        self.register_buffer('ballast', torch.zeros(size))
+        self.register_buffer('ballast', torch.ones(size))
 
     def forward(self, inputs, mode='tensor'):
         out = (self.scale * inputs).square().mean()
@@ -97,14 +97,19 @@ def test_a_training_keeps_as_many_as_it_is_told(tmp_path):
     assert files(tmp_path) == ['iter_3.pth', 'iter_4.pth']
 
 
-@pytest.mark.parametrize('damage', ['cut', 'gone', 'moved', 'unnamed'])
+@pytest.mark.parametrize('damage', [
+    'cut', 'zeroed', 'gone', 'moved', 'unnamed'])
 def test_resume_takes_the_newest_whole_one(tmp_path, damage):
     folder = tmp_path / 'run'
-    runner(folder, iters=3, keep=-1).train()
+    runner(folder, iters=3, size=1000, keep=-1).train()
     last = folder / 'iter_3.pth'
     expected = 2
     if damage == 'cut':
         last.write_bytes(last.read_bytes()[:1000])
+    elif damage == 'zeroed':
+        data = last.read_bytes()
+        at = data.index(torch.ones(1000).numpy().tobytes())
+        last.write_bytes(data[:at] + bytes(1000) + data[at + 1000:])
     elif damage == 'gone':
         last.unlink()
     elif damage == 'moved':
@@ -112,7 +117,7 @@ def test_resume_takes_the_newest_whole_one(tmp_path, damage):
     else:
         (folder / 'last_checkpoint').write_text('')
         expected = 3
-    resumed = runner(folder, iters=3, resume=True)
+    resumed = runner(folder, iters=3, size=1000, resume=True)
     resumed.train_loop  # noqa: B018 - built on first use
     resumed.call_hook('before_run')
     resumed.load_or_resume()

@@ -76,6 +76,13 @@ def half_written(path):
     path.write_bytes(data[:2000] + bytes(len(data) - 2000))
 
 
+def zeroed(path):
+    """The same with a whole end: some weights are zeros, if it loads."""
+    good(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:20000] + bytes(4096) + data[24096:])
+
+
 # What is written, and what the error says of it.
 FILES = dict(
     command=(crafted(RunsACommand), 'refused, it asks for posix.mkdir'),
@@ -83,6 +90,7 @@ FILES = dict(
                'refused, it asks for random.Random'),
     cut=(cut, 'is not whole'),
     half_written=(half_written, 'is not whole'),
+    zeroed=(zeroed, 'is not whole'),
     empty=(Path.touch, r'is not whole (0 bytes'),
     folder=(Path.mkdir, 'is a folder, wants a checkpoint file'),
     missing=(lambda path: None, 'no such checkpoint'),
