@@ -1,6 +1,6 @@
 """Quick start: CenterNet on a narrow ResNet-18 with ADC, synthetic scenes.
 
-    python tools/make_data.py detection data/synthetic/detection \\
+    python tools/make_data.py detection data/synthetic/adc-detection \\
         --size 128 160 --difficulty easy --classes person car bottle chair
 
 writes the images; everything is trained from nothing.
@@ -15,7 +15,7 @@ model = dict(
     bbox_head=dict(
         num_classes=len(classes), in_channels=32, feat_channels=32))
 
-data_root = 'data/synthetic/detection/'
+data_root = 'data/synthetic/adc-detection/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),

@@ -1,7 +1,7 @@
 """Quick start: a narrow ResNet-18 with ADC, from scratch, synthetic people.
 
-`python tools/make_data.py pose data/synthetic/pose --difficulty easy` writes
-the data.
+`python tools/make_data.py pose data/synthetic/adc-pose --difficulty easy`
+writes the data.
 """
 _base_ = 'td-hm_adc-res50_4xb32-140e_coco-256x192.py'
 
@@ -32,7 +32,7 @@ model = dict(
     head=dict(
         in_channels=128, deconv_out_channels=(32, 32, 32), decoder=codec))
 
-data_root = 'data/synthetic/pose/'
+data_root = 'data/synthetic/adc-pose/'
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
