@@ -1,14 +1,16 @@
 """Has checkpoints written whole, and refuses those that do not fit."""
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from torch import nn
 
 from mmdense.engine.checkpoint import (
-    check_whole,
     is_whole,
     misfit,
+    read_checkpoint,
     weights_of,
 )
 from mmdense.engine.whole_files import WholeFileBackend
@@ -24,7 +26,12 @@ class CheckpointCheckHook(Hook):
     list of keys in the log, and the test prints a result. This hook raises
     instead, when testing or resuming if anything is missing, unknown or of
     another shape, and when ``load_from`` starts a training if nothing fits
-    at all (a new head is what one fine-tunes). A truncated file is named.
+    at all (a new head is what one fine-tunes).
+
+    Before mmengine opens a file of this disk (to resume, ``load_from``, and a
+    training's ``init_cfg``), the hook reads it with ``weights_only=True``,
+    which mmengine leaves to torch: 2.4 would run whatever a crafted file asks
+    for. A file that is refused, cut off or damaged is named.
 
     It also has mmengine's ``CheckpointHook`` write so that a run killed at
     any moment leaves a whole checkpoint (:class:`WholeFileBackend`), and
@@ -49,35 +56,42 @@ class CheckpointCheckHook(Hook):
             if not (hook.backend_args or hook.file_client_args
                     or '://' in str(hook.out_dir)):
                 hook.backend_args = dict(backend=WholeFileBackend.name)
-        path = self._path(runner)
-        if path is not None and '://' in path:
-            return
-        if runner._resume and runner._load_from is None:
-            path = path or ''
-            if is_whole(path):
-                return
-            folder = Path(path).parent
-            if not path or not folder.is_dir():
-                folder = Path(runner.work_dir)
-            others = [
-                file for hook in hooks
-                for file in folder.glob(hook.filename_tmpl.format('*'))
-                if is_whole(file)
-            ]
-            if others:
-                newest = max(others, key=lambda file: file.stat().st_mtime_ns)
-                runner.logger.warning(
-                    f'last_checkpoint names {path or "nothing"}, which is '
-                    f'not whole; resuming from {newest}')
-                runner._load_from = str(newest)
-                return
-        if path and Path(path).is_file():
-            try:
-                check_whole(path)
-            except ValueError as error:
-                raise ValueError(
-                    f'{error}; resume from an earlier one with --cfg-options '
-                    'load_from=PATH, or copy it again') from None
+        path = self._path(runner) or ''
+        if (runner._resume and runner._load_from is None
+                and '://' not in path and not is_whole(path)):
+            path = self._newest_whole(runner, hooks, path) or path
+        try:
+            _read(path)
+        except ValueError as error:
+            advice = '' if is_whole(Path(path).expanduser()) else (
+                '; resume from an earlier one with --cfg-options '
+                'load_from=PATH, or copy it again')
+            raise ValueError(f'{error}{advice}') from None
+        if isinstance(runner._train_loop, BaseLoop):
+            for file in dict.fromkeys(_pretrained(runner.model)):
+                _read(file)
+
+    @staticmethod
+    def _newest_whole(runner: Runner, hooks: list[CheckpointHook],
+                      path: str) -> str | None:
+        """Have another file resumed from than the one at ``path``."""
+        folder = Path(path).parent
+        if not path or not folder.is_dir():
+            folder = Path(runner.work_dir)
+        others = {
+            file for hook in hooks
+            for file in folder.glob(hook.filename_tmpl.format('*'))
+        }
+        newest_first = sorted(
+            others, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        newest = next(filter(is_whole, newest_first), None)
+        if newest is None:
+            return None
+        runner.logger.warning(
+            f'last_checkpoint names {path or "nothing"}, which is not whole; '
+            f'resuming from {newest}')
+        runner._load_from = str(newest)
+        return runner._load_from
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare a checkpoint with the network it is for.
@@ -106,3 +120,24 @@ class CheckpointCheckHook(Hook):
         if runner._load_from is None and runner._resume:
             return find_latest_checkpoint(runner.work_dir)
         return runner._load_from
+
+
+def _read(path: str) -> None:
+    """Look at a file; what mmengine fetches or does not find is left to it.
+    """
+    file = Path(path).expanduser()
+    if path and '://' not in path and file.is_file():
+        try:
+            read_checkpoint(file)
+        except ValueError as error:
+            # Without torch's own words, which advise to run it all the same.
+            raise ValueError(str(error)) from None
+
+
+def _pretrained(model: nn.Module) -> Iterator[str]:
+    """The checkpoints that ``init_cfg`` names anywhere in a network."""
+    for module in model.modules():
+        given = getattr(module, 'init_cfg', None) or []
+        for init_cfg in [given] if isinstance(given, dict) else given:
+            if isinstance(init_cfg, dict) and init_cfg.get('checkpoint'):
+                yield str(init_cfg['checkpoint'])

@@ -1,9 +1,12 @@
 """A checkpoint that does not fit or is cut off stops the run, and is named."""
+import os
+import shutil
+import time
 from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.model import BaseModel, BaseTTAModel
+from mmengine.model import BaseModel, BaseModule, BaseTTAModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -13,8 +16,8 @@ from mmdense.engine.checkpoint_check_hook import CheckpointCheckHook
 
 class Network(BaseModel):
 
-    def __init__(self, width=4, deep=False):
-        super().__init__()
+    def __init__(self, width=4, deep=False, init_cfg=None):
+        super().__init__(init_cfg=init_cfg)
         self.body = nn.Linear(3, width)
         if deep:
             self.more = nn.Linear(width, width)
@@ -63,7 +66,7 @@ def runner(folder, model, **options):
         test_evaluator=Nothing(),
         default_hooks=dict(check=dict(type='mmdense.CheckpointCheckHook')),
         default_scope='mmengine',
-        experiment_name=f'{folder.name}-{torch.rand(1).item()}',
+        experiment_name=f'{folder.name}-{time.time_ns()}',
         **options)
 
 
@@ -133,6 +136,74 @@ def test_a_truncated_file_is_named(trained, tmp_path, keep):
         runner(tmp_path, Network(), load_from=str(trained)).test()
     with pytest.raises(ValueError, match='epoch_1.pth is not whole'):
         runner(tmp_path, Network(), resume=True).train()
+
+
+class RunsACommand:
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark), )
+
+
+@pytest.fixture
+def crafted(trained, tmp_path, monkeypatch):
+    """A whole checkpoint that fits and, as torch 2.4 loads it, runs mkdir."""
+    checkpoint = torch.load(trained)
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    path = tmp_path / 'crafted' / 'epoch_1.pth'
+    path.parent.mkdir()
+    checkpoint['meta']['more'] = RunsACommand(tmp_path / 'ran')
+    torch.save(checkpoint, path)
+    return path
+
+
+REFUSED = r'crafted.epoch_1.pth cannot be read.* it asks for posix.mkdir'
+
+
+@pytest.mark.parametrize('options', [
+    dict(load_from='{path}'), dict(load_from='{path}', resume=True),
+    dict(load_from='~/epoch_1.pth'), dict(resume=True)])
+@pytest.mark.parametrize('what', ['train', 'test'])
+def test_a_crafted_file_is_refused_and_not_run(crafted, tmp_path, monkeypatch,
+                                               options, what):
+    monkeypatch.setenv('HOME', str(crafted.parent))
+    (crafted.parent / 'last_checkpoint').write_text(str(crafted))
+    if 'load_from' in options:
+        options = dict(
+            options, load_from=options['load_from'].format(path=crafted))
+    run = runner(crafted.parent, Network(), **options)
+    with pytest.raises(ValueError, match=REFUSED) as refused:
+        getattr(run, what)()
+    assert 'weights_only' not in str(refused.getrepr())
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('several', [False, True])
+def test_crafted_pretrained_weights_are_refused_and_not_run(
+        crafted, tmp_path, several):
+    init_cfg = dict(type='Pretrained', checkpoint=str(crafted))
+    model = Network()
+    model.deeper = BaseModule(
+        [dict(type='Xavier', layer='Linear'), init_cfg]
+        if several else init_cfg)
+    with pytest.raises(ValueError, match=REFUSED):
+        runner(tmp_path / 'other', model).train()
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_pretrained_weights_are_loaded(trained, tmp_path):
+    path = tmp_path / 'pretrained.pth'
+    shutil.copy(trained, path)
+    model = Network(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    run = runner(tmp_path / 'other', model)
+    run.train()
+    assert run.epoch == 1
+    path.write_bytes(path.read_bytes()[:-100])
+    model = Network(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    with pytest.raises(ValueError, match='pretrained.pth is not whole'):
+        runner(tmp_path / 'third', model).train()
 
 
 def test_the_hook_comes_before_the_averaged_weights():
