@@ -6,8 +6,9 @@
 
 The forward pass of the host's network alone: no loading of images, no
 decoding. Memory is the peak of one pass beyond weights and images, in a fresh
-process. Two networks are better compared by benchmark_networks.py, which
-times them in turn.
+process. A mode that fails says why in its row; the others are measured, and
+the exit status is 1. Two networks are better compared by
+benchmark_networks.py, which times them in turn.
 """
 import argparse
 import copy
@@ -21,6 +22,7 @@ import torch
 
 from mmdense.analysis import complexity, network_benchmark
 from mmdense.analysis.benchmark import measure
+from mmdense.analysis.config_options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -34,6 +36,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         default=['eager'],
         help='one row each; autocast is bfloat16 on a CPU, float16 on a GPU '
         '(default: eager)')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     network_benchmark.check_options(parser, args)
     if args.device == 'cuda' and 'onnx' in args.mode:
@@ -64,7 +67,8 @@ def row(args: argparse.Namespace, config, shape: tuple[int, int],
     memory = '-'
     if not args.no_memory:
         peak = network_benchmark.inference_bytes_in_fresh_process(
-            args.config, shape, args.batch, args.device, args.threads, mode)
+            args.config, shape, args.batch, args.device, args.threads, mode,
+            args.cfg_options)
         memory = f'{peak / 1e6:.1f}'
     return (f'{mode:9} {median * 1e3:10.1f} {low * 1e3:9.1f} to '
             f'{high * 1e3:<9.1f} {args.batch / median:10.1f} {memory:>9} '
@@ -77,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     # The hosts' remarks on optional packages do not concern a benchmark.
     warnings.simplefilter('ignore')
     try:
-        config = network_benchmark.load(args.config)
+        config = complexity.load_config(args.config, args.cfg_options)
         shape = tuple(args.shape or complexity.input_shape(config))
         model = complexity.build_model(copy.deepcopy(config))
         total = complexity.count_model(
@@ -90,12 +94,18 @@ def main(argv: list[str] | None = None) -> int:
               f'{total.macs / 1e9:.3f} x 10^9 multiply-adds an image\n')
         print(f'{"mode":9} {"latency ms":>10} {"quartiles ms":>22} '
               f'{"images/s":>10} {"peak MB":>9} {"first call s":>12}')
-        for mode in args.mode:
-            print(row(args, config, shape, mode), flush=True)
     except (ValueError, RuntimeError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
-    return 0
+    failed = False
+    for mode in args.mode:
+        try:
+            print(row(args, config, shape, mode), flush=True)
+        except Exception as error:  # of the host, a compiler, a runtime
+            failed = True
+            print(f'{mode:9} failed: {network_benchmark.reason(error)}',
+                  flush=True)
+    return int(failed)
 
 
 if __name__ == '__main__':

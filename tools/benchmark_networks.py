@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     names = (args.a, args.b)
     try:
-        configs = [network_benchmark.load(name) for name in names]
+        configs = [complexity.load_config(name) for name in names]
         shape = tuple(args.shape or complexity.input_shape(configs[0]))
         calls = [
             network_benchmark.inference(config, shape, args.batch,

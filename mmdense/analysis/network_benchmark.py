@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
@@ -67,21 +66,6 @@ def check_options(parser: argparse.ArgumentParser,
         parser.error('--clock cpu does not see what a GPU does')
 
 
-def load(name: str | Path) -> Config:
-    """A config by its path, or a host's own by ``mmseg::folder/file.py``.
-
-    Raises:
-        ValueError: If there is no such config.
-    """
-    if '::' not in str(name):
-        return complexity.load_config(name)
-    try:
-        return get_config(str(name))
-    except Exception as error:  # whatever mmengine makes of a wrong name
-        raise ValueError(f'{name}: no such config: '
-                         f'{type(error).__name__}: {error}') from error
-
-
 def inference(config: Config,
               shape: tuple[int, int],
               batch: int = 1,
@@ -105,7 +89,8 @@ def inference(config: Config,
         Callable: Runs the network once and returns its output.
 
     Raises:
-        ValueError: If the host refuses to build it, or it has no ONNX form.
+        ValueError: If the host refuses to build it, it has no ONNX form, or
+            the packages for that are missing.
     """
     # A copy, because mmseg writes into the config it builds from.
     model = complexity.build_model(copy.deepcopy(config)).to(device)
@@ -137,6 +122,7 @@ def inference(config: Config,
 
 def _onnx(model: nn.Module, images: Tensor) -> Callable[[], object]:
     from mmdense.analysis import exporting
+    exporting.check_onnx_packages()
     program, _ = exporting.program_of(
         model, images.shape[2:], images.shape[1], fixed_size=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -147,41 +133,56 @@ def _onnx(model: nn.Module, images: Tensor) -> Callable[[], object]:
 
 
 def inference_bytes(name: str, shape: tuple[int, int], batch: int,
-                    device: str, threads: int, mode: str = 'eager') -> int:
+                    device: str, threads: int, mode: str = 'eager',
+                    options: dict | None = None) -> int:
     """Peak memory of one forward pass beyond weights and images, in bytes.
 
-    On a CPU to be called once in a process of its own. A small image comes
-    first: the code it pages in, the threads it starts are not the network's.
-    Nor is a compiler's, which therefore works on the same images before.
+    On a CPU to be called once in a process of its own. The same pass comes
+    first: the code it pages in, the threads it starts, what a compiler takes
+    are not the network's.
     """
     torch.set_num_threads(threads)
-    config = load(name)
-    inference(config, (64, 64), 1, device)()
+    config = complexity.load_config(name, options)
     call = inference(config, shape, batch, device, mode)
-    if mode in ('compile', 'onnx'):
-        call()
+    call()
     return peak_extra_bytes(call, torch.device(device))
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in one line: the first of a compiler's hundreds."""
+    first = (str(error).strip().splitlines() or [''])[0]
+    return f'{type(error).__name__}: {first}'
+
+
+_PROGRAM = """
+import sys
+from mmdense.analysis import network_benchmark
+try:
+    print(network_benchmark.inference_bytes(*{arguments!r}))
+except Exception as error:
+    sys.exit(network_benchmark.reason(error))
+"""
 
 
 def inference_bytes_in_fresh_process(*arguments) -> int:
     """:func:`inference_bytes`, on memory nothing used before.
 
     Raises:
-        RuntimeError: If the process fails; the message ends with its error.
+        RuntimeError: If the process fails; the message is one line.
     """
     # Large blocks go back to the system when they are freed; by default
     # glibc keeps more and more of them.
     env = dict(
         os.environ, MALLOC_MMAP_THRESHOLD_='65536', MALLOC_ARENA_MAX='1')
-    done = subprocess.run([
-        sys.executable, '-c',
-        'from mmdense.analysis.network_benchmark import inference_bytes\n'
-        f'print(inference_bytes{arguments!r})'
-    ],
-                          env=env,
-                          capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', _PROGRAM.format(arguments=arguments)],
+        env=env,
+        capture_output=True,
+        text=True)
     if done.returncode:
-        raise RuntimeError('the process that measures memory failed:\n'
-                           f'{done.stderr[-2000:]}')
+        # A process that the system killed says nothing.
+        said = done.stderr.strip() or f'exit status {done.returncode}'
+        raise RuntimeError('the process that measures memory failed '
+                           '(--no-memory measures time alone): '
+                           f'{said.splitlines()[-1]}')
     return int(done.stdout.split()[-1])

@@ -103,6 +103,72 @@ def test_every_mode_runs_and_its_memory_is_measured(tool, config, capsys,
     assert memory > 128 * 128 * 4 * 4 / 4 / 1e6
 
 
+def test_memory_is_measured_at_a_size_the_network_takes(tool, capsys):
+    """Unpadded convolutions leave nothing of a small image."""
+    pytest.importorskip('mmseg')
+    argv = ['unet-narrow_quick_synthetic-284x284', '--shape', '284', '284',
+            '--repeats', '1', '--cfg-options',
+            'model.backbone.base_channels=4',
+            'model.decode_head.in_channels=4']
+    assert tool.main(argv) == 0
+    captured = capsys.readouterr().out
+    # At least a map of four channels.
+    assert float(rows(captured)['eager'][5]) > 4 * 280**2 * 4 / 1e6
+
+
+def test_a_mode_that_fails_leaves_the_others_their_rows(
+        tool, config, capsys, monkeypatch):
+    inference = network_benchmark.inference
+
+    def fails(*args):
+        if args[-1] == 'autocast':
+            raise NotImplementedError("'nms' is not\nimplemented for 'Half'")
+        return inference(*args)
+
+    monkeypatch.setattr(network_benchmark, 'inference', fails)
+    monkeypatch.setattr(
+        importlib.util, 'find_spec',
+        lambda name, *_: None if name == 'onnxruntime' else True)
+    argv = [config, '--repeats', '1', '--no-memory', '--mode', 'autocast',
+            'onnx', 'eager']
+    assert tool.main(argv) == 1
+    captured = capsys.readouterr()
+    assert "autocast  failed: NotImplementedError: 'nms' is not\n" in \
+        captured.out
+    found = rows(captured.out)
+    assert ' '.join(found['onnx']).startswith(
+        'failed: ValueError: an ONNX export wants onnxruntime, not installed')
+    assert float(found['eager'][0]) > 0
+    assert captured.err == ''
+
+
+@pytest.mark.parametrize('name, message', [
+    ('gone.py', 'ValueError: gone.py: no such config'),
+    (object(), 'SyntaxError: invalid syntax'),
+])
+def test_the_process_that_measures_memory_says_why_it_failed_in_one_line(
+        name, message):
+    with pytest.raises(RuntimeError, match=message) as found:
+        network_benchmark.inference_bytes_in_fresh_process(
+            name, (32, 32), 1, 'cpu', 1)
+    assert '\n' not in str(found.value)
+
+
+def test_options_reach_both_the_time_and_the_memory(
+        tool, config, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(network_benchmark, 'inference_bytes_in_fresh_process',
+                        lambda *args: asked.append(args[-1]) or 0)
+    argv = [config, '--repeats', '1', '--cfg-options',
+            'model.decode_head.num_classes=5']
+    assert tool.main(argv) == 0
+    assert asked == [{'model.decode_head.num_classes': 5}]
+    network = network_benchmark.complexity.build_model(
+        load_config(config, asked[0]))
+    parameters = sum(p.numel() for p in network.parameters())
+    assert f'{parameters / 1e6:.3f} M parameters' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('options, message', [
     (['--batch', '0'], '--batch wants at least 1, got 0'),
     (['--shape', '0', '5'], '--shape wants two positive sizes'),

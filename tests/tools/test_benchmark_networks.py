@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmdense.analysis import network_benchmark
+from mmdense.analysis.complexity import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -72,14 +73,13 @@ def test_the_size_is_the_configs_own_and_the_batch_is_run(
         '--batch', '2'
     ])
     assert '2 x 32x48 on cpu' in capsys.readouterr().out
-    call = network_benchmark.inference(
-        network_benchmark.load(narrow), (32, 48), 2)
+    call = network_benchmark.inference(load_config(narrow), (32, 48), 2)
     logits = call()
     assert logits.shape == (2, 3, 8, 12) and not logits.requires_grad
 
 
 def test_one_config_builds_as_often_as_asked(configs):
-    config = network_benchmark.load(configs[0])
+    config = load_config(configs[0])
     before = config.to_dict()
     for _ in range(2):
         network_benchmark.inference(config, (32, 48))
@@ -93,15 +93,6 @@ def test_memory_is_the_networks_own(configs):
             configs[1], shape, 1, 'cpu', 1)
         for shape in ((256, 256), (512, 512)))
     assert 2 < large / small < 8
-
-
-def test_a_host_config_is_found_by_its_name():
-    pytest.importorskip('mmseg')
-    config = network_benchmark.load(
-        'mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py')
-    assert config.model.backbone.depth == 18
-    with pytest.raises(ValueError, match='no such config'):
-        network_benchmark.load('mmseg::fcn/nothing.py')
 
 
 @pytest.mark.parametrize('options, message', [
