@@ -5,6 +5,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor
 
+from mmdense.modules.arguments import check_positive
 from mmdense.modules.rearrangement import fold, unfold
 from mmdense.registry import MODELS
 
@@ -27,6 +28,9 @@ class FoldedHeatmapHead(HeatmapHead):
         upscale (int): The neck's ``upscale``.
         loss, decoder, init_cfg: As in ``HeatmapHead``. The loss may weigh or
             rank keypoints; it must not look at neighbouring pixels.
+
+    Raises:
+        TypeError, ValueError: If a number is no positive integer.
     """
 
     def __init__(self,
@@ -36,6 +40,10 @@ class FoldedHeatmapHead(HeatmapHead):
                  loss: dict = MSE,
                  decoder: dict | None = None,
                  init_cfg: dict | list[dict] | None = None):
+        check_positive(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            upscale=upscale)
         super().__init__(
             in_channels,
             out_channels,

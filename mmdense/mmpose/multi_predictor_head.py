@@ -11,7 +11,9 @@ from mmpose.registry import MODELS as HOST_MODELS
 from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor, nn
 
-from mmdense.modules.keypoint_predictor import KeypointPredictor
+from mmdense.adapters.arguments import check_positives
+from mmdense.modules.arguments import check_positive
+from mmdense.modules.keypoint_predictor import ENLARGED, KeypointPredictor
 from mmdense.registry import MODELS
 
 MSE = dict(type='KeypointMSELoss', use_target_weight=True)
@@ -44,8 +46,10 @@ class MultiPredictorHead(BaseHead):
         loss, decoder, init_cfg: As in ``HeatmapHead``.
 
     Raises:
-        ValueError: If ``early`` is neither; in ``forward``, if the number of
-            features is not that of the predictors.
+        TypeError: If a number is none.
+        ValueError: If ``early`` is neither, a number is below 1, or
+            ``groups`` does not divide ``in_channels``; in ``forward``, if
+            the number of features is not that of the predictors.
     """
 
     def __init__(self,
@@ -58,6 +62,17 @@ class MultiPredictorHead(BaseHead):
                  loss: dict = MSE,
                  decoder: dict | None = None,
                  init_cfg: dict | list[dict] | None = None):
+        check_positive(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            predictors=predictors,
+            groups=groups)
+        check_positives(early_channels=early_channels)
+        if early not in ENLARGED:
+            raise ValueError(f'early wants one of {ENLARGED}, got {early!r}')
+        if in_channels % groups:
+            raise ValueError(f'groups wants a divisor of in_channels = '
+                             f'{in_channels}, got {groups}')
         super().__init__(init_cfg)
         self.in_channels = in_channels
         self.out_channels = out_channels

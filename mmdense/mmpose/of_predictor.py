@@ -3,6 +3,8 @@ from collections.abc import Sequence
 
 from mmpose.registry import METRICS as HOST_METRICS
 
+from mmdense.adapters.arguments import check_config
+from mmdense.modules.arguments import check_sequence
 from mmdense.registry import METRICS
 
 
@@ -17,8 +19,16 @@ def by_predictor(evaluator: dict | Sequence[dict],
     Returns:
         list[dict]: Configs of :class:`OfPredictor`. What a metric called
         ``PCK`` is now ``<name>/PCK``, and ``0.1/PCK`` ``<name>/0.1/PCK``.
+
+    Raises:
+        TypeError, ValueError: If a metric is no config, or a name no text.
     """
     metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
+    check_sequence(evaluator=metrics, names=names)
+    for metric in metrics:
+        check_config(evaluator=metric)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f'names wants those of predictors, got {names!r}')
     return [
         dict(
             type='mmdense.OfPredictor',
@@ -48,10 +58,15 @@ class OfPredictor:
         metric (dict): Config of the host's metric.
 
     Raises:
-        ValueError: In ``process``, if the samples do not carry it.
+        TypeError: If one is of another kind.
+        ValueError: If ``metric`` has no type; in ``process``, if the samples
+            do not carry the predictor.
     """
 
     def __init__(self, predictor: str, metric: dict):
+        if not isinstance(predictor, str):
+            raise TypeError(f'predictor wants a name, got {predictor!r}')
+        check_config(metric=metric)
         self.predictor = predictor
         self.metric = HOST_METRICS.build(metric)
 

@@ -2,6 +2,8 @@
 from mmpose.models.backbones import ResNet
 from torch import Tensor
 
+from mmdense.adapters.arguments import check_options, check_positives
+from mmdense.modules.arguments import check_positive
 from mmdense.modules.feature_shift import FeatureShiftModule
 from mmdense.registry import MODELS
 
@@ -27,8 +29,11 @@ class ShiftResNet(ResNet):
         **kwargs: As in ResNet.
 
     Raises:
-        ValueError: In ``forward``, if a side of the image is not divisible
-            by the network's stride: maps could not be added on the way back.
+        TypeError: If ``shift`` is no dict, or a number none.
+        ValueError: If there are not 1 to 4 stages with a stride and a
+            dilation each; in ``forward``, if a side of the image is not
+            divisible by the network's stride: maps could not be added on the
+            way back.
     """
 
     def __init__(self,
@@ -39,6 +44,18 @@ class ShiftResNet(ResNet):
                  strides: tuple[int, ...] = (1, 2, 2, 2),
                  dilations: tuple[int, ...] = (1, 1, 1, 1),
                  **kwargs):
+        check_positive(num_stages=num_stages)
+        if num_stages > 4:
+            raise ValueError(f'num_stages wants 1 to 4, got {num_stages}')
+        check_positives(strides=strides, dilations=dilations)
+        for name, values in dict(strides=strides, dilations=dilations).items():
+            if len(values) < num_stages:
+                raise ValueError(f'{name} wants {num_stages}, one a stage, '
+                                 f'got {values}')
+        if shift is not None:
+            check_options(shift=shift)
+        if first_shift_channels is not None:
+            check_positive(first_shift_channels=first_shift_channels)
         super().__init__(
             depth,
             num_stages=num_stages,

@@ -1,7 +1,10 @@
 """PCK with the torso as its measure, for any data set that has one."""
+from numbers import Real
+
 import numpy as np
 from mmpose.evaluation.metrics import PCKAccuracy
 
+from mmdense.modules.arguments import check_sequence
 from mmdense.registry import METRICS
 
 
@@ -22,13 +25,21 @@ class TorsoPCK(PCKAccuracy):
         prefix (str, optional): Of the result's name, as in mmpose.
 
     Raises:
-        ValueError: At the first result, if the data set has no such joint.
+        TypeError: If ``ends`` is no list or tuple.
+        ValueError: If ``thr`` is no positive number, or ``ends`` are not two
+            names; at the first result, if the data set has no such joint.
     """
 
     def __init__(self,
                  thr: float = 0.2,
                  ends: tuple[str, str] = ('left_shoulder', 'right_hip'),
                  prefix: str | None = None):
+        if not isinstance(thr, Real) or not 0 < thr < np.inf:
+            raise ValueError(f'thr wants a positive number, got {thr!r}')
+        check_sequence(ends=ends)
+        if len(ends) != 2 or ends[0] == ends[1] or not all(
+                isinstance(name, str) for name in ends):
+            raise ValueError(f'ends wants two names of joints, got {ends!r}')
         super().__init__(thr=thr, norm_item='torso', prefix=prefix)
         self.ends = tuple(ends)
 
@@ -40,7 +51,10 @@ class TorsoPCK(PCKAccuracy):
             raise ValueError(f'ends wants joints out of {sorted(ids)}, got '
                              f'{self.ends}')
         ends = [ids[name] for name in self.ends]
+        # Joints 4 and 5 are not asked for, and need not be there.
+        self.norm_item = []
         super().process(data_batch, data_samples)
+        self.norm_item = ['torso']
         for result in self.results[-len(data_samples):]:
             first, second = result['gt_coords'][0][ends]
             torso = np.linalg.norm(first - second)
