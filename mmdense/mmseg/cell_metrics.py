@@ -1,4 +1,5 @@
 """The figures of the two biomedical challenges as mmseg metrics."""
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,11 @@ from mmdense.analysis.membrane_errors import (
     pixel_error,
     rand_error,
     warping_error,
+)
+from mmdense.modules.arguments import (
+    check_at_least,
+    check_sequence,
+    check_share,
 )
 from mmdense.registry import METRICS
 
@@ -34,12 +40,24 @@ class MembraneMetric(BaseMetric):
         thresholds (Sequence[float]): A pixel is a cell's if its probability
             exceeds the threshold.
         **kwargs: Of mmengine's BaseMetric.
+
+    Raises:
+        TypeError: If ``cell`` is no integer, or ``thresholds`` no list of
+            numbers.
+        ValueError: If ``cell`` is negative, or there is no threshold or one
+            outside 0 to 1; in ``process``, if ``cell`` is no class.
     """
 
     def __init__(self,
                  cell: int = 1,
                  thresholds: Sequence[float] = tuple(np.arange(10) / 10),
                  **kwargs):
+        check_at_least(0, cell=cell)
+        check_sequence(thresholds=thresholds)
+        check_share(**{
+            f'thresholds[{k}]': level for k, level in enumerate(thresholds)})
+        if not thresholds:
+            raise ValueError('thresholds wants at least one, got none')
         super().__init__(**kwargs)
         self.cell = cell
         self.thresholds = thresholds
@@ -51,6 +69,9 @@ class MembraneMetric(BaseMetric):
             if len(logits) == 1:
                 # Of class 1, and mmseg has taken its sigmoid.
                 logits = torch.cat([1 - logits, logits]).log()
+            if self.cell >= len(logits):
+                raise ValueError(f'cell wants a class out of {len(logits)}, '
+                                 f'got {self.cell}')
             probability = logits.softmax(0)[self.cell].cpu().numpy()
             truth = sample['gt_sem_seg']['data'][0].cpu().numpy() == self.cell
             self.results.append([[
@@ -81,9 +102,14 @@ class CellOverlapMetric(BaseMetric):
         cell (int): Class index of cells.
         ignore_index (int): Label of pixels that do not count.
         **kwargs: Of mmengine's BaseMetric.
+
+    Raises:
+        TypeError, ValueError: If one is no integer, or ``cell`` negative.
     """
 
     def __init__(self, cell: int = 1, ignore_index: int = 255, **kwargs):
+        check_at_least(0, cell=cell)
+        check_at_least(-math.inf, ignore_index=ignore_index)
         super().__init__(**kwargs)
         self.cell = cell
         self.ignore_index = ignore_index

@@ -10,6 +10,8 @@ from mmengine.model import BaseModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
+from mmdense.adapters.arguments import check_config
+from mmdense.mmseg.several_maps import check_maps
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
     ConvolutionalGoogLeNet,
@@ -38,19 +40,17 @@ class ConvolutionalClassifier(BaseModule):
         init_cfg (dict | list[dict], optional): As in mmengine.
 
     Raises:
+        TypeError: If ``classifier`` is no dict.
         ValueError: If the type is unknown.
     """
 
     def __init__(self,
                  classifier: dict,
                  init_cfg: dict | list[dict] | None = None):
+        check_config(CLASSIFIERS, classifier=classifier)
         super().__init__(init_cfg)
         options = dict(classifier)
-        kind = options.pop('type', None)
-        if kind not in CLASSIFIERS:
-            raise ValueError('classifier wants a type out of '
-                             f'{sorted(CLASSIFIERS)}, got {kind!r}')
-        self.network = CLASSIFIERS[kind](**options)
+        self.network = CLASSIFIERS[options.pop('type')](**options)
 
     def classifier_key(self, name: str) -> str:
         """The name in torchvision's classifier of our entry ``name``."""
@@ -74,11 +74,13 @@ class FCNSkipHead(BaseDecodeHead):
             ``sampler`` of mmseg's BaseDecodeHead.
 
     Raises:
-        ValueError: If there is not one upsampling a map.
+        TypeError: If an argument is of another kind.
+        ValueError: If there is not one index a map, or not one upsampling.
     """
 
     def __init__(self, in_channels: Sequence[int], in_index: Sequence[int],
                  upsampling: Sequence[dict], **kwargs):
+        check_maps(in_channels, in_index)
         # The scores are in the fusion, the dropout is in the classifier.
         super().__init__(
             in_channels,

@@ -11,6 +11,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import FCNHead, OCRHead
 from torch import nn
 
+from mmdense.mmseg.several_maps import check_maps
 from mmdense.registry import MODELS
 
 STREAMS = (0, 1, 2, 3)
@@ -32,9 +33,14 @@ class HRNetV2Head(FCNHead):
         in_channels (list[int]): Of the streams, fine to coarse.
         in_index (tuple[int]): Which of the backbone's outputs they are.
         **kwargs: Of mmseg's ``BaseDecodeHead``.
+
+    Raises:
+        TypeError: If one is no list of integers.
+        ValueError: If a stream has no channel, or not one index.
     """
 
     def __init__(self, in_channels: list[int], in_index=STREAMS, **kwargs):
+        check_maps(in_channels, in_index)
         super().__init__(
             in_channels=in_channels,
             channels=sum(in_channels),
@@ -60,9 +66,14 @@ class HRNetOCRHead(OCRHead):
         in_channels (list[int]): Of the streams, fine to coarse.
         in_index (tuple[int]): Which of the backbone's outputs they are.
         **kwargs: Of mmseg's ``BaseDecodeHead``.
+
+    Raises:
+        TypeError: If one is no list of integers.
+        ValueError: If a stream has no channel, or not one index.
     """
 
     def __init__(self, in_channels: list[int], in_index=STREAMS, **kwargs):
+        check_maps(in_channels, in_index)
         super().__init__(
             in_channels=in_channels,
             channels=512,

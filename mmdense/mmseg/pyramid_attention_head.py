@@ -3,10 +3,15 @@
 Source: H. Li, P. Xiong, J. An and L. Wang, *Pyramid Attention Network for
 Semantic Segmentation*, arXiv:1805.10180, Section 3.3, Fig. 2.
 """
+from collections.abc import Sequence
+
 from mmcv.cnn import build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
+from mmdense.adapters.arguments import check_config, check_options
+from mmdense.mmseg.several_maps import check_maps
+from mmdense.modules.arguments import check_positive
 from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
 from mmdense.modules.global_attention_upsample import GlobalAttentionUpsample
 from mmdense.modules.squeeze_excite_attention import SqueezeExciteAttention
@@ -31,6 +36,9 @@ class PyramidAttentionHead(BaseDecodeHead):
     process, or synchronised norms: the global context has one pixel an image.
 
     Args:
+        in_channels (Sequence[int]): Of the maps, fine to coarse.
+        channels (int): Of the attention's map and all that follow.
+        in_index (Sequence[int]): Which of the backbone's outputs they are.
         attention (dict, optional): ``type`` (``'FeaturePyramidAttention'`` or
             ``'SqueezeExciteAttention'``) and that module's own options; None
             for the decoder alone (Table 3).
@@ -38,21 +46,37 @@ class PyramidAttentionHead(BaseDecodeHead):
             :class:`~mmdense.modules.global_attention_upsample.GlobalAttentionUpsample`;
             None for attention alone (Tables 1 and 2).
         norm_cfg (dict): Norm of every convolution but the classifier.
-        **kwargs: Of mmseg's BaseDecodeHead; ``in_channels`` and ``in_index``
-            are lists, fine to coarse. ``align_corners`` reaches every resize.
+        **kwargs: Of mmseg's BaseDecodeHead. ``align_corners`` reaches every
+            resize.
 
     Raises:
+        TypeError: If an argument is of another kind.
         ValueError: If neither part is there, the attention's type is
             unknown, or ``conv_cfg`` or ``act_cfg`` asks for another layer.
     """
 
     def __init__(self,
+                 in_channels: Sequence[int],
+                 channels: int,
+                 in_index: Sequence[int],
                  attention: dict | None = PYRAMID,
                  upsample: dict | None = UPSAMPLE,
                  norm_cfg: dict = BATCH_NORM,
                  **kwargs):
+        check_maps(in_channels, in_index)
+        check_positive(channels=channels)
+        check_config(norm_cfg=norm_cfg)
+        if attention is not None:
+            check_config(ATTENTIONS, attention=attention)
+        if upsample is not None:
+            check_options(upsample=upsample)
         super().__init__(
-            input_transform='multiple_select', norm_cfg=norm_cfg, **kwargs)
+            in_channels,
+            channels,
+            in_index=in_index,
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            **kwargs)
         if self.conv_cfg is not None or self.act_cfg != dict(type='ReLU'):
             raise ValueError('wants conv_cfg=None and act_cfg=dict('
                              "type='ReLU'), the paper's layers, got "
@@ -84,9 +108,6 @@ class PyramidAttentionHead(BaseDecodeHead):
         return build_norm_layer(self.norm_cfg, channels)[1]
 
     def _build_attention(self, width: int, type: str, **options) -> nn.Module:
-        if type not in ATTENTIONS:
-            raise ValueError('attention wants a type out of '
-                             f'{sorted(ATTENTIONS)}, got {type!r}')
         if type == 'FeaturePyramidAttention':
             options['align_corners'] = self.align_corners
         return ATTENTIONS[type](

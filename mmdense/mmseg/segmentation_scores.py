@@ -1,4 +1,5 @@
 """The four scores of FCN as an mmseg metric."""
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from mmdense.analysis.segmentation_scores import (
     confusion_matrix,
     segmentation_scores,
 )
+from mmdense.modules.arguments import check_at_least
 from mmdense.registry import METRICS
 
 SCORES = ('pixel_accuracy', 'mean_accuracy', 'mean_iu',
@@ -31,6 +33,7 @@ class SegmentationScores(BaseMetric):
         prefix (str, optional): As in mmengine.
 
     Raises:
+        TypeError: If ``ignore_index`` is no integer.
         ValueError: In ``process``, naming the image, if a label is neither a
             class nor ``ignore_index``.
     """
@@ -39,6 +42,7 @@ class SegmentationScores(BaseMetric):
                  ignore_index: int = 255,
                  collect_device: str = 'cpu',
                  prefix: str | None = None):
+        check_at_least(-math.inf, ignore_index=ignore_index)
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.ignore_index = ignore_index
 

@@ -1,7 +1,9 @@
 """The steps of U-Net's training pipeline that mmseg does not have."""
 import hashlib
 import json
+import math
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,16 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmdense.datasets.border_weights import border_weights
 from mmdense.datasets.elastic_deformation import deform, displacement_field
 from mmdense.datasets.writing import write_bytes
+from mmdense.modules.arguments import (
+    check_array,
+    check_at_least,
+    check_sequence,
+)
 from mmdense.registry import TRANSFORMS
 
 WEIGHTS = 'gt_weight_map'
+# Largest value of a pixel in a label picture, which has 16 bits at most.
+WHITE = 2**16 - 1
 
 
 @TRANSFORMS.register_module()
@@ -30,24 +39,35 @@ class LabelsFromValues(BaseTransform):
         values (Sequence[int]): The value of each class, in order.
 
     Raises:
-        ValueError: On call, if a pixel has none of them.
+        TypeError: If ``values`` is no list of integers.
+        ValueError: If there are not 1 to 255 different ones, or one is none
+            of a pixel of up to 16 bits; on call, if a pixel has none of them.
     """
 
     def __init__(self, values: Sequence[int]):
+        check_sequence(values=values)
+        for k, value in enumerate(values):
+            check_at_least(0, **{f'values[{k}]': value})
+        if not 1 <= len(set(values)) == len(values) < 256 or \
+                max(values) > WHITE:
+            raise ValueError('values wants 1 to 255 different ones of at most '
+                             f'{WHITE}, got {values}')
         self.values = list(values)
 
     def transform(self, results: dict) -> dict:
         label = results.get('gt_seg_map')
         if label is None:
             return results
-        table = np.full(256, len(self.values), np.uint8)
+        path = results.get('seg_map_path')
+        check_array(label, 2, 'iub', f'{path}: gt_seg_map')
+        # The last entry is that of all other values.
+        table = np.full(max(self.values) + 2, len(self.values), np.uint8)
         table[self.values] = np.arange(len(self.values))
-        classes = table[label]
+        classes = table[label.astype(np.int64).clip(-1, len(table) - 1)]
         strange = np.unique(label[classes == len(self.values)])
         if len(strange):
-            raise ValueError(
-                f'{results.get("seg_map_path")}: wants pixels of '
-                f'{self.values}, got {strange.tolist()} too')
+            raise ValueError(f'{path}: wants pixels of {self.values}, got '
+                             f'{strange.tolist()} too')
         results['gt_seg_map'] = classes
         return results
 
@@ -65,9 +85,16 @@ class BorderWeights(BaseTransform):
             and training to the next, by the content of the label map and the
             options; None computes them anew each time.
         **options: Of :func:`~mmdense.datasets.border_weights.border_weights`.
+
+    Raises:
+        TypeError, ValueError: If one is none of these.
     """
 
     def __init__(self, cache_dir: str | None = None, **options):
+        if not isinstance(cache_dir, str | Path | None):
+            raise TypeError(f'cache_dir wants a path, got {cache_dir!r}')
+        # Before a training, not at its first label map.
+        border_weights(np.zeros((0, 0), np.uint8), **options)
         self.cache_dir = cache_dir
         self.options = options
 
@@ -105,12 +132,16 @@ class ElasticDeformation(BaseTransform):
     Args:
         std (float): Standard deviation of each component, in pixels.
         grid (int): Grid points in either direction, at least 2.
+
+    Raises:
+        TypeError: If ``grid`` is no integer.
+        ValueError: If one is smaller.
     """
 
     def __init__(self, std: float = 10, grid: int = 3):
-        if std < 0 or grid < 2:
-            raise ValueError('wants std of at least 0 and grid of at least 2, '
-                             f'got {std} and {grid}')
+        if not isinstance(std, Real) or not 0 <= std < math.inf:
+            raise ValueError(f'std wants at least 0, got {std!r}')
+        check_at_least(2, grid=grid)
         self.std = std
         self.grid = grid
 
@@ -139,11 +170,14 @@ class MirrorPad(BaseTransform):
 
     Args:
         context (int): Pixels on each side.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is negative.
     """
 
     def __init__(self, context: int):
-        if context < 0:
-            raise ValueError(f'context wants at least 0, got {context}')
+        check_at_least(0, context=context)
         self.context = context
 
     def transform(self, results: dict) -> dict:

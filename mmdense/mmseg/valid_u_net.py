@@ -10,6 +10,8 @@ from mmseg.models.losses import accuracy
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
+from mmdense.adapters.arguments import check_options
+from mmdense.modules.arguments import check_positive
 from mmdense.modules.overlap_tile import overlap_tile
 from mmdense.modules.u_net import UNet, context, crop_center
 from mmdense.registry import MODELS
@@ -62,8 +64,9 @@ class ValidConvHead(BaseDecodeHead):
         **kwargs: Of mmseg's BaseDecodeHead.
 
     Raises:
-        ValueError: On a loss of samples whose weight map has another size
-            than the label map.
+        TypeError: If ``in_channels`` is no integer.
+        ValueError: If it is below 1; on a loss of samples whose weight map
+            has another size than the label map.
     """
 
     def __init__(self,
@@ -71,6 +74,7 @@ class ValidConvHead(BaseDecodeHead):
                  weighted: bool = False,
                  init_cfg: dict = HE,
                  **kwargs):
+        check_positive(in_channels=in_channels)
         super().__init__(
             in_channels,
             channels=in_channels,
@@ -129,9 +133,25 @@ class OverlapTileSegmentor(EncoderDecoder):
     ``test_cfg=dict(tile=(572, 572))`` is the size of the tiles; missing
     context at the image's border is mirrored. The backbone says what it
     loses: ``context`` and ``alignment``, as ``ValidUNet``.
+
+    Raises:
+        ValueError: If the backbone does not say it; in ``inference``, if
+            ``test_cfg`` has no tile.
     """
+
+    def __init__(self, backbone: dict, *args, **kwargs):
+        super().__init__(backbone, *args, **kwargs)
+        for name in ('context', 'alignment'):
+            if not hasattr(self.backbone, name):
+                raise ValueError(f'backbone wants one with {name}, as '
+                                 'mmdense.ValidUNet, got '
+                                 f'{type(self.backbone).__name__}')
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Images (N, C, H, W) to logits (N, classes, H, W)."""
+        check_options(test_cfg=self.test_cfg)
+        if 'tile' not in self.test_cfg:
+            raise ValueError(f'test_cfg wants a tile (height, width), got '
+                             f'{self.test_cfg}')
         return overlap_tile(self._forward, inputs, self.test_cfg['tile'],
                             self.backbone.context, self.backbone.alignment)
