@@ -3,6 +3,7 @@ import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from torch import Tensor
 
+from mmdense.modules.arguments import check_positive
 from mmdense.registry import MODELS
 
 CROSS_ENTROPY = dict(type='CrossEntropyLoss')
@@ -28,13 +29,16 @@ class MultinomialMaskHead(FCNMaskHead):
         **kwargs: Of mmdet's ``FCNMaskHead``.
 
     Raises:
-        ValueError: If ``class_agnostic`` is set: one class cannot compete.
+        TypeError: If ``num_classes`` is no integer.
+        ValueError: If it is below 1, or ``class_agnostic`` is set: one class
+            cannot compete.
     """
 
     def __init__(self,
                  num_classes: int,
                  loss_mask: dict = CROSS_ENTROPY,
                  **kwargs):
+        check_positive(num_classes=num_classes)
         if kwargs.get('class_agnostic'):
             raise ValueError('MultinomialMaskHead wants class_agnostic=False, '
                              'got True')

@@ -1,4 +1,7 @@
 """The RoI layers that RoIAlign replaced: RoIPool and RoIWarp."""
+from math import inf
+from numbers import Real
+
 import torch
 from mmcv.ops import roi_align
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -6,7 +9,17 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 from torchvision.ops import roi_pool
 
+from mmdense.adapters.arguments import check_config
+from mmdense.modules.arguments import check_at_least, check_pair
 from mmdense.registry import MODELS
+
+POOLINGS = ('avg', 'max')
+
+
+def _check_scale(spatial_scale):
+    if not isinstance(spatial_scale, Real) or not 0 < spatial_scale < inf:
+        raise ValueError(
+            f'spatial_scale wants a positive number, got {spatial_scale!r}')
 
 
 class RoIPool(nn.Module):
@@ -20,9 +33,14 @@ class RoIPool(nn.Module):
     Args:
         output_size (int): Bins along each side.
         spatial_scale (float): 1 / stride.
+
+    Raises:
+        ValueError: If one is no positive number.
     """
 
     def __init__(self, output_size: int, spatial_scale: float = 1.0):
+        check_pair(output_size, 1, 'output_size')
+        _check_scale(spatial_scale)
         super().__init__()
         self.output_size = _pair(output_size)
         self.spatial_scale = spatial_scale
@@ -39,8 +57,13 @@ class RoIWarp(nn.Module):
     Args:
         output_size (int): Bins along each side.
         spatial_scale (float): 1 / stride.
-        sampling_ratio (int): Samples along each side of a bin.
+        sampling_ratio (int): Samples along each side of a bin; 0 takes one
+            a pixel, as mmcv's RoIAlign.
         pool_mode (str): ``'avg'`` or ``'max'`` of a bin's samples.
+
+    Raises:
+        TypeError: If ``sampling_ratio`` is no integer.
+        ValueError: If it is negative, or another argument is none of these.
     """
 
     def __init__(self,
@@ -48,6 +71,12 @@ class RoIWarp(nn.Module):
                  spatial_scale: float = 1.0,
                  sampling_ratio: int = 2,
                  pool_mode: str = 'avg'):
+        check_pair(output_size, 1, 'output_size')
+        _check_scale(spatial_scale)
+        check_at_least(0, sampling_ratio=sampling_ratio)
+        if pool_mode not in POOLINGS:
+            raise ValueError(
+                f'pool_mode wants one of {POOLINGS}, got {pool_mode!r}')
         super().__init__()
         self.output_size = _pair(output_size)
         self.spatial_scale = spatial_scale
@@ -80,15 +109,12 @@ class QuantizingRoIExtractor(SingleRoIExtractor):
         **kwargs: Of mmdet's ``SingleRoIExtractor``.
 
     Raises:
-        ValueError: If ``roi_layer``'s type is neither.
+        TypeError: If ``roi_layer`` is no dict.
+        ValueError: If its type is neither.
     """
 
     def build_roi_layers(self, layer_cfg: dict,
                          featmap_strides: list[int]) -> nn.ModuleList:
-        options = dict(layer_cfg)
-        kind = options.pop('type')
-        if kind not in LAYERS:
-            raise ValueError('QuantizingRoIExtractor: roi_layer wants a type '
-                             f'out of {sorted(LAYERS)}, got {kind!r}')
+        check_config(LAYERS, roi_layer=layer_cfg)
         return super().build_roi_layers(
-            dict(options, type=LAYERS[kind]), featmap_strides)
+            dict(layer_cfg, type=LAYERS[layer_cfg['type']]), featmap_strides)
