@@ -4,6 +4,7 @@ import re
 from mmcv.cnn import build_conv_layer
 from torch import nn
 
+from mmdense.adapters.arguments import check_config
 from mmdense.registry import MODELS
 
 
@@ -56,11 +57,18 @@ def replace_conv(backbone: dict,
         nn.Module: The backbone.
 
     Raises:
-        ValueError: If the pattern matches no layer, or one that is no
-            ``nn.Conv2d``, or the new layer cannot take the old one's place;
-            names the layer.
+        TypeError: If ``backbone`` or ``conv`` is no dict.
+        ValueError: If one has no type, or the pattern is no regular
+            expression, matches no layer, or one that is no ``nn.Conv2d``, or
+            the new layer cannot take the old one's place; names the layer.
         KeyError: If ``conv`` names a layer no registry knows.
     """
+    check_config(backbone=backbone, conv=conv)
+    try:
+        re.compile(pattern)
+    except (TypeError, re.error) as error:
+        raise ValueError(f'pattern wants a regular expression, got '
+                         f'{pattern!r}: {error}') from None
     if pretrained is not None:
         backbone = dict(backbone, pretrained=pretrained)
     model = MODELS.build(backbone)

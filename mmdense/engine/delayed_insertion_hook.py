@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdense.modules.arguments import check_at_least
 from mmdense.modules.insertable import Insertable
 from mmdense.registry import HOOKS
 
@@ -32,13 +33,13 @@ class DelayedInsertionHook(Hook):
             parameters that are sometimes unused.
 
     Raises:
+        TypeError: If ``begin`` is no integer.
         ValueError: If ``begin`` is negative; at the start of the training,
             if the network has no such module.
     """
 
     def __init__(self, begin: int, keep_wrapper: bool = False):
-        if begin < 0:
-            raise ValueError(f'begin wants at least 0, got {begin}')
+        check_at_least(0, begin=begin)
         self.begin = begin
         self.keep_wrapper = keep_wrapper
         self.pending = True

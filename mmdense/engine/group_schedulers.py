@@ -28,11 +28,16 @@ class _OfGroup:
         inverse (bool): Take all the others instead.
 
     Raises:
+        TypeError: If ``group`` is no text, or ``inverse`` no bool.
         ValueError: If no group has the label, and ``inverse`` is not set.
     """
 
     def __init__(self, optimizer, *args, group: str, inverse: bool = False,
                  **kwargs):
+        if not isinstance(group, str):
+            raise TypeError(f'group wants a label, got {group!r}')
+        if not isinstance(inverse, bool):
+            raise TypeError(f'inverse wants a bool, got {inverse!r}')
         self.group = group
         self.inverse = inverse
         labels = {g.get('group') for g in optimizer.param_groups} - {None}

@@ -2,6 +2,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmdense.modules.arguments import check_positive
 from mmdense.modules.feature_shift import ChannelShift
 from mmdense.registry import HOOKS
 
@@ -16,11 +17,14 @@ class OffsetCheckHook(Hook):
 
     Args:
         interval (int): Iterations from one look to the next.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is below 1.
     """
 
     def __init__(self, interval: int = 1000):
-        if interval < 1:
-            raise ValueError(f'interval wants at least 1, got {interval}')
+        check_positive(interval=interval)
         self.interval = interval
         self.sizes = {}
 
