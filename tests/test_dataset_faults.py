@@ -6,11 +6,13 @@ import shutil
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 import mmdense.registry  # noqa: F401 - checkpoints load
 from mmdense.datasets import (
@@ -18,7 +20,7 @@ from mmdense.datasets import (
     make_pose_set,
     make_segmentation_set,
 )
-from mmdense.engine.data_check import config_faults
+from mmdense.engine.data_check import config_faults, file_fault
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -306,6 +308,50 @@ def test_a_training_of_an_empty_annotation_file_names_it(
     assert tool.main(['config.py']) == 2
     assert f'{PERSONS}: no annotations: Expecting value' in \
         capsys.readouterr().err
+
+
+def test_an_image_may_be_large(tmp_path, monkeypatch):
+    path = tmp_path / 'large.png'
+    Image.new('L', (300, 100)).save(path)
+    # Above twice the limit Pillow raises.
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10_000)
+    assert file_fault(path, decode=True) == (None, (300, 100))
+    assert Image.MAX_IMAGE_PIXELS == 10_000
+
+
+def test_what_opencv_alone_reads_is_an_image(tmp_path):
+    path = tmp_path / 'floats.tif'
+    noise = np.random.default_rng(0).random((80, 100, 3)).astype(np.float32)
+    cv2.imwrite(str(path), noise)
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(path)
+    assert file_fault(path, decode=True) == (None, (100, 80))
+    cut(path)
+    assert file_fault(path, decode=False)[0].startswith('does not decode')
+
+
+@pytest.mark.parametrize('name', [
+    'map.npy', 'brain.nii.gz', 'slice.dcm', 'cells.h5', 'scene.hdf5',
+    'label.mat', 'light.exr', 'frame'])
+def test_what_no_image_library_knows_has_to_be_there(tmp_path, name):
+    path = tmp_path / name
+    assert file_fault(path, decode=True) == ('no such file', None)
+    path.touch()
+    assert file_fault(path, decode=True) == ('the file is empty', None)
+    path.write_bytes(b'\x89HDF\r\n\x1a\n' + bytes(500))
+    assert file_fault(path, decode=True) == (None, None)
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'bmp', 'tif', 'webp', 'gif'])
+def test_a_cut_off_image_does_not_decode(tmp_path, suffix):
+    path = tmp_path / f'image.{suffix}'
+    noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    assert file_fault(path, decode=True) == (None, (100, 80))
+    data = path.read_bytes()
+    for share in (0.001, 0.2, 0.9):
+        path.write_bytes(data[:max(1, int(share * len(data)))])
+        assert file_fault(path, decode=True)[0].startswith('does not decode')
 
 
 @pytest.fixture

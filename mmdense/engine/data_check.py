@@ -1,4 +1,5 @@
 """Faults of a data set, found before a training starts, and named."""
+import contextlib
 import itertools
 import json
 import math
@@ -6,18 +7,50 @@ from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
 
+import cv2
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mmdense.registry import HOOKS
+
+
+# Pillow knows these by name, and little of what they hold.
+_CONTAINERS = ('.bufr', '.fit', '.fits', '.grib', '.h5', '.hdf')
+
+
+def _is_image_name(path: str | Path) -> bool:
+    """Whether a library for images reads files with this suffix at all."""
+    suffix = Path(path).suffix.lower()
+    Image.init()
+    if Image.EXTENSION.get(suffix) in Image.OPEN:
+        return suffix not in _CONTAINERS
+    try:
+        return cv2.haveImageWriter(str(path))
+    except cv2.error:  # OpenEXR, unless an environment variable allows it
+        return False
+
+
+@contextlib.contextmanager
+def _any_size() -> Iterator[None]:
+    """Pillow refuses large images, against crafted ones: not one's own."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def file_fault(path: str | Path,
                decode: bool) -> tuple[str | None, tuple | None]:
     """What is wrong with an image file, and its (width, height).
+
+    Pillow judges what it knows, because OpenCV fills up what was cut off and
+    says nothing; what it does not know, OpenCV has to read (TIFF of floats).
+    Of what neither knows by its suffix (``.npy``, ``.nii.gz``), no more is
+    asked than to be there and not empty.
 
     Args:
         path (str | Path): The file.
@@ -30,13 +63,30 @@ def file_fault(path: str | Path,
         return 'no such file', None
     if not Path(path).stat().st_size:
         return 'the file is empty', None
+    if not _is_image_name(path):
+        return None, None
+    with _any_size():
+        try:
+            with Image.open(path) as image:
+                if decode:
+                    image.load()
+                return None, image.size
+        except UnidentifiedImageError as error:
+            return _opencv_fault(path, error)
+        except Exception as error:  # whatever a decoder makes of broken bytes
+            return f'does not decode: {error}', None
+
+
+def _opencv_fault(path: str | Path,
+                  error: Exception) -> tuple[str | None, tuple | None]:
+    """The same by OpenCV, after Pillow's ``error``."""
     try:
-        with Image.open(path) as image:
-            if decode:
-                image.load()
-            return None, image.size
-    except Exception as error:  # whatever a decoder makes of broken bytes
+        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
         return f'does not decode: {error}', None
+    return None, pixels.shape[1::-1]
 
 
 def _not_finite(value, name: str) -> str | None:
