@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mmdense.analysis import complexity
+from mmdense.analysis.config_options import add_cfg_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
@@ -38,7 +39,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--compare',
         action='store_true',
         help="the papers' figures beside ours; without CONFIG, all of them")
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
+    if args.compare and args.cfg_options:
+        parser.error('--compare is with the config as it is: wants no '
+                     '--cfg-options')
     if args.config is None and not args.compare:
         parser.error('wants a CONFIG, or --compare')
     if args.shape and min(args.shape) < 1:
@@ -49,9 +54,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def measure(path: str | Path,
-            shape: tuple[int, int] | None = None) -> dict:
+            shape: tuple[int, int] | None = None,
+            options: dict | None = None) -> dict:
     """Counts one config; keys result, shape, channels and device."""
-    config = complexity.load_config(path)
+    config = complexity.load_config(path, options)
     try:
         shape = tuple(shape or complexity.input_shape(config))
         model = complexity.build_model(config)
@@ -104,9 +110,10 @@ def print_comparison(rows: list[complexity.Comparison]) -> None:
 
 def comparisons(config: str | None) -> list[complexity.Comparison]:
     """The rows of ``config``, or of all configs, each network run once."""
+    path = None
     if config is not None:
-        complexity.load_config(config)
-    rows = complexity.paper_rows(CONFIGS, config and Path(config))
+        path = Path(complexity.load_config(config).filename)
+    rows = complexity.paper_rows(CONFIGS, path)
     measured, compared = {}, []
     for row in rows:
         key = row['config'], tuple(row.get('shape') or ())
@@ -122,7 +129,8 @@ def main(argv: list[str] | None = None) -> int:
     warnings.simplefilter('ignore')
     try:
         rows = comparisons(args.config) if args.compare else None
-        found = args.config and measure(args.config, args.shape)
+        found = args.config and measure(args.config, args.shape,
+                                       args.cfg_options)
     except ValueError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 from mmdense.analysis import complexity, exporting
+from mmdense.analysis.config_options import add_cfg_options
 from mmdense.analysis.network import load_network
 
 
@@ -41,6 +42,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--tolerance', type=float, default=1e-4,
         help='largest difference over largest value (default: %(default)s)')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.shape and min(args.shape) < 1:
         parser.error(f'--shape wants two positive sizes, got {args.shape}')
@@ -50,7 +52,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def export(args: argparse.Namespace) -> list[exporting.Difference]:
     if args.format == 'onnx':
         exporting.check_onnx_packages()
-    config = complexity.load_config(args.config)
+    config = complexity.load_config(args.config, args.cfg_options)
     shape = tuple(args.shape or complexity.input_shape(config))
     model = load_network(config, args.checkpoint)
     channels = complexity.input_channels(model)

@@ -19,6 +19,7 @@ from mmengine.registry import DefaultScope
 
 from mmdense.analysis import feature_maps, prediction
 from mmdense.analysis.complexity import load_config
+from mmdense.analysis.config_options import add_cfg_options
 from mmdense.analysis.network import load_network
 
 
@@ -39,6 +40,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--out', type=Path, default=Path('feature_maps.png'),
         help='picture to write (default: %(default)s)')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.channels in (['mean'], ['max']):
         args.channels = args.channels[0]
@@ -84,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     # The hosts' remarks on optional packages do not concern a picture.
     warnings.simplefilter('ignore')
     try:
-        config = load_config(args.config)
+        config = load_config(args.config, args.cfg_options)
         if not args.list:
             prediction.host_of(config)
         model = load_network(config, args.checkpoint)

@@ -8,11 +8,9 @@ Of an installed wheel, `mim train mmdense NAME.py` runs this file.
 """
 import json
 import sys
-from pathlib import Path
 
 from mmdense.analysis.complexity import load_config
 from mmdense.analysis.host_tools import run_host_script
-from mmdense.config_path import config_path
 from mmdense.engine.data_check import config_faults
 
 
@@ -23,8 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     except json.JSONDecodeError:
         # The hosts' own error does not say which file.
         name = next(word for word in argv if word[:1] != '-')
-        path = name if Path(name).exists() else config_path(name)
-        config = load_config(path)
+        config = load_config(name)
         for loader in ('train_dataloader', 'val_dataloader'):
             if config.get(loader):
                 for fault in config_faults(config, loader):

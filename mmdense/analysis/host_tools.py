@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from mmdense.analysis.complexity import load_config
-from mmdense.config_path import config_path
+from mmdense.analysis.complexity import find_config, load_config
 
 __all__ = ['host_script', 'run_host_script']
 
@@ -47,8 +46,8 @@ def run_host_script(name: str, argv: list[str], about: str) -> int:
 
     Args:
         name (str): ``'train'`` or ``'test'``.
-        argv (list[str]): A command line with the config, by path or by the
-            name of one of mmdense, as its first word that is no option.
+        argv (list[str]): A command line whose first word that is no option
+            is the config, by path or by name.
         about (str): What ``--help`` prints.
 
     Returns:
@@ -60,11 +59,9 @@ def run_host_script(name: str, argv: list[str], about: str) -> int:
     # torch.distributed puts its --local-rank before everything else.
     at = next((k for k, word in enumerate(argv) if word[:1] != '-'), 0)
     try:
-        config = argv[at]
-        if not Path(config).exists():
-            config = str(config_path(config))
+        config = str(find_config(argv[at]))
         script = str(host_script(name, config))
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
     argv = [script, *argv[:at], config, *argv[at + 1:]]

@@ -1,5 +1,6 @@
 """A config is read by path or by name, with the changes of a command line."""
 import argparse
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from mmdense import config_path
 from mmdense.analysis.complexity import find_config, load_config
 from mmdense.analysis.config_options import add_cfg_options
 
+ROOT = Path(__file__).resolve().parents[2]
 NAME = 'fcn-8s_vgg16_quick_synthetic-128x128'
 
 
@@ -88,3 +90,28 @@ def test_what_is_no_option_ends_the_program(word, capsys):
         options('b=1', word)
     assert capsys.readouterr().err.endswith(
         f'--cfg-options wants KEY=VALUE, got {word!r}\n')
+
+
+@pytest.mark.parametrize('tool, more, option, message', [
+    ('benchmark', [], 'model.decode_head.odd=1', "argument 'odd'"),
+    ('complexity', [], 'model.decode_head.odd=1', "argument 'odd'"),
+    ('export', ['--out', 'x.pt2', '--format', 'aoti'],
+     'model.decode_head.odd=1', "argument 'odd'"),
+    ('feature_maps', ['w.pth', 'x.png', '--list'],
+     'model.decode_head.odd=1', "argument 'odd'"),
+    ('check_data', [], '{0}=None {1}=None {2}=None', 'got none'),
+])
+def test_the_tools_take_options_and_a_name(tool, more, option, message,
+                                           tmp_path, monkeypatch, capsys):
+    pytest.importorskip('mmseg')
+    spec = importlib.util.spec_from_file_location(
+        f'{tool}_tool', ROOT / 'tools' / f'{tool}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+    loaders = [f'{k}_dataloader' for k in ('train', 'val', 'test')]
+    assert module.main([NAME, *more, '--cfg-options',
+                        *option.format(*loaders).split()]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count('\n') == 1
+    assert captured.out == ''

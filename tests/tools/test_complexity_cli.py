@@ -102,6 +102,24 @@ def test_compare_without_a_config_takes_every_row(
     assert {row['params'] for row in out['compare']} == {PARAMS}
 
 
+def test_compare_takes_a_config_by_its_name(
+        tool, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    name = 'td-hm_flattenet-res18_quick_synthetic-128x96'
+    path = complexity.find_config(name)
+    rows_of(monkeypatch, tmp_path,
+            dict(config=str(path), convention='true', id='one'))
+    assert tool.main([name, '--compare', '--json']) == 0
+    row, = json.loads(capsys.readouterr().out)['compare']
+    assert row['id'] == 'one'
+
+
+def test_a_changed_config_is_compared_with_no_paper(tool, pose, capsys):
+    with pytest.raises(SystemExit):
+        tool.main([str(pose), '--compare', '--cfg-options', 'a=1'])
+    assert 'wants no --cfg-options' in capsys.readouterr().err
+
+
 def test_compare_says_when_no_paper_has_the_config(tool, pose, capsys):
     assert tool.main([str(pose), '--compare']) == 0
     assert 'no paper prints a figure' in capsys.readouterr().out

@@ -74,6 +74,14 @@ def test_a_config_is_found_by_its_name_and_help_says_so(tool, capsys):
     assert 'nearest are' in error and QUICK in error
 
 
+def test_the_hosts_script_gets_the_path_of_a_name(host, monkeypatch):
+    script, config, out = host
+    monkeypatch.setattr('mmdense.analysis.complexity.config_path',
+                        dict(toy=Path(config)).get)
+    assert run_host_script('train', ['toy', '--resume'], '') == 0
+    assert json.loads(out.read_text()) == [str(script), config, '--resume']
+
+
 def test_a_host_without_scripts_is_named(host, capsys):
     host[0].unlink()
     assert run_host_script('train', [host[1]], '') == 2
