@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         curves = training_curves.read(training_curves.scalar_files(args.log))
         args.out.parent.mkdir(parents=True, exist_ok=True)
         training_curves.plot(curves, args.out)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
     names = ', '.join({**curves.training, **curves.metrics})

@@ -3,10 +3,26 @@ import argparse
 import sys
 from pathlib import Path
 
+import cv2
 import mmcv
 import numpy as np
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
+
+
+def read(path: Path) -> np.ndarray:
+    """A picture, BGR.
+
+    Raises:
+        ValueError: If the file is none.
+    """
+    try:
+        image = mmcv.imread(path)
+    except cv2.error:  # of an empty file
+        image = None
+    if image is None:
+        raise ValueError(f'{path} cannot be read as an image')
+    return image
 
 
 def montage(paths: list[Path], columns: int, height: int) -> np.ndarray:
@@ -19,8 +35,11 @@ def montage(paths: list[Path], columns: int, height: int) -> np.ndarray:
 
     Returns:
         ndarray: (rows * height, columns * width, 3), BGR, uint8.
+
+    Raises:
+        ValueError: If a file is no picture.
     """
-    images = [mmcv.imread(path) for path in paths]
+    images = [read(path) for path in paths]
     width = round(images[0].shape[1] * height / images[0].shape[0])
     rows = -(-len(images) // columns)
     sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
@@ -32,21 +51,35 @@ def montage(paths: list[Path], columns: int, height: int) -> np.ndarray:
     return sheet
 
 
-def main() -> None:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('folder', type=Path, help='searched with subfolders')
     parser.add_argument('out', type=Path, help='picture file to write')
     parser.add_argument('--count', type=int, default=12)
     parser.add_argument('--columns', type=int, default=4)
     parser.add_argument('--height', type=int, default=288)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    for name in ('count', 'columns', 'height'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} wants at least 1, got '
+                         f'{getattr(args, name)}')
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     paths = sorted(path for path in args.folder.rglob('*')
                    if path.suffix.lower() in SUFFIXES)[:args.count]
-    if not paths:
-        sys.exit(f'error: no picture in {args.folder}')
-    mmcv.imwrite(montage(paths, args.columns, args.height), str(args.out))
+    try:
+        if not paths:
+            raise ValueError(f'no picture in {args.folder}')
+        mmcv.imwrite(montage(paths, args.columns, args.height), str(args.out))
+    except (ValueError, OSError, cv2.error) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
     print(f'wrote {args.out} ({len(paths)} pictures)')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -8,6 +8,7 @@ message hub. `mim test` takes it as it takes the original. A .safetensors
 file is for programs that read no pickles; mmengine reads none.
 """
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -22,7 +23,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('out', help='file to write; the hash is added')
     parser.add_argument(
         '--safetensors', action='store_true', help='write .safetensors')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.safetensors and importlib.util.find_spec('safetensors') is None:
+        parser.error('--safetensors wants safetensors, not installed here: '
+                     'pip install "mmdense[export]"')
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:

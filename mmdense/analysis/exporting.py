@@ -185,10 +185,17 @@ def write_onnx(program: ExportedProgram, model: nn.Module,
 
     Its metadata name mean and standard deviation by which the host
     normalises images before they come here.
+
+    Raises:
+        ValueError: If torch finds no ONNX form of it.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        onnx = torch.onnx.export(program, dynamo=True, verbose=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            onnx = torch.onnx.export(program, dynamo=True, verbose=False)
+    except Exception as error:  # of the exporter's several
+        raise ValueError('torch.onnx cannot export it: '
+                         f'{type(error).__name__}: {error}') from error
     images, = program.example_inputs[0]
     with torch.no_grad():
         names = list(_network_of(model).named_outputs(images))
@@ -219,12 +226,20 @@ def check_onnx_packages() -> None:
 
 def load_onnx(path: str | Path,
               threads: int = 1) -> Callable[[Tensor], list[Tensor]]:
-    """An ONNX file as a function of the images, run by onnxruntime."""
+    """An ONNX file as a function of the images, run by onnxruntime.
+
+    Raises:
+        ValueError: If onnxruntime refuses it.
+    """
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        path, options, providers=['CPUExecutionProvider'])
+    try:
+        session = onnxruntime.InferenceSession(
+            path, options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # of onnxruntime's several
+        raise ValueError(f'onnxruntime cannot load {path}: '
+                         f'{type(error).__name__}: {error}') from error
     name, = (value.name for value in session.get_inputs())
 
     def run(images):

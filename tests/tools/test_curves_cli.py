@@ -93,6 +93,15 @@ def test_the_picture_is_written(tool, tmp_path, capsys):
     assert cv2.imread(str(out)).std() > 10
 
 
+def test_a_picture_that_cannot_be_written_is_one_line(tool, tmp_path, capsys):
+    log(tmp_path, 'run', by_epoch(1, 30))
+    (tmp_path / 'file').write_text('')
+    out = tmp_path / 'file' / 'curves.png'
+    assert tool.main([str(tmp_path), '--out', str(out)]) == 2
+    captured = capsys.readouterr()
+    assert str(out.parent) in captured.err and captured.err.count('\n') == 1
+
+
 @pytest.mark.parametrize('text, message', [
     (None, 'holds no */vis_data/scalars.json'),
     ('no json', "line 1: wants a record of mmengine with a step, got 'no js"),

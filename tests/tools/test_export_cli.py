@@ -307,6 +307,29 @@ def test_a_missing_config_is_one_line_and_status_two(tool, capsys):
     assert captured.err.count('\n') == 1
 
 
+def test_what_a_runtime_refuses_is_one_line(
+        tool, tmp_path, capsys, monkeypatch):
+    """The exporter's and onnxruntime's own errors are no ValueErrors."""
+    pytest.importorskip('onnxruntime')
+    (tmp_path / 'm.onnx').write_bytes(b'no graph')
+    argv = ['a.py', '--out', str(tmp_path / 'm.onnx')]
+
+    def refuses(*_, **__):
+        raise torch.onnx.OnnxExporterError('no form of\nmmdense::x')
+
+    monkeypatch.setattr(torch.onnx, 'export', refuses)
+    for refused, message in (
+        (lambda _: exporting.write_onnx(None, None, tmp_path / 'm.onnx'),
+         'torch.onnx cannot export it: OnnxExporterError: no form of mmd'),
+        (lambda _: exporting.load_onnx(tmp_path / 'm.onnx'),
+         f'onnxruntime cannot load {tmp_path}'),
+    ):
+        monkeypatch.setattr(tool, 'export', refused)
+        assert tool.main(argv) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err and captured.err.count('\n') == 1
+
+
 def test_missing_packages_are_named_before_anything_is_traced(
         tool, tmp_path, capsys, monkeypatch):
     find = importlib.util.find_spec

@@ -149,6 +149,15 @@ def test_safetensors_hold_the_same_weights(tool, trained, tmp_path, capsys):
     assert set(torch.load(again)['state_dict']) == set(wanted)
 
 
+def test_a_missing_package_is_one_line(tool, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda *_: None)
+    with pytest.raises(SystemExit):
+        tool.main([str(tmp_path / 'a.pth'), str(tmp_path / 'b'),
+                   '--safetensors'])
+    assert '--safetensors wants safetensors, not installed' in \
+        capsys.readouterr().err
+
+
 def test_nothing_half_written_lies_under_the_final_name(
         tool, trained, tmp_path, monkeypatch):
     """As if the process ended between writing and renaming."""
