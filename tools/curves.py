@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
+    for line in curves.cut:
+        print(f'left out: {line} is no whole record', file=sys.stderr)
     names = ', '.join({**curves.training, **curves.metrics})
     print(f'wrote {args.out}: {names}')
     return 0

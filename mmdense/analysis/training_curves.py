@@ -21,10 +21,13 @@ class Curves:
             what else is logged while training; by iteration.
         metrics (dict[str, dict[int, float]]): Of the validations.
         metric_step (str): What these go by, ``'epoch'`` or ``'iteration'``.
+        cut (list[str]): Last lines that a run which was stopped left
+            unfinished, by file and number; nothing of them is here.
     """
     training: dict[str, dict[int, float]] = field(default_factory=dict)
     metrics: dict[str, dict[int, float]] = field(default_factory=dict)
     metric_step: str = 'iteration'
+    cut: list[str] = field(default_factory=list)
 
 
 def scalar_files(path: str | Path) -> list[Path]:
@@ -50,18 +53,24 @@ def read(files: Iterable[Path]) -> Curves:
 
     Where a resumed run began, what was logged from that step on is left
     out; a training that began anew leaves nothing of the one before.
+    A last line that does not parse was cut short, and is left out as well.
 
     Raises:
-        ValueError: If a line is no record, or there is nothing to draw.
+        ValueError: If another line is no record, or there is nothing to
+            draw.
     """
     curves = Curves()
     for file in files:
         began = False
-        for number, line in enumerate(file.read_text().splitlines(), 1):
+        lines = file.read_text().splitlines()
+        for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
                 step = record['step']
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError) as error:
+                if isinstance(error, ValueError) and number == len(lines):
+                    curves.cut.append(f'{file}, line {number}')
+                    break
                 raise ValueError(
                     f'{file}, line {number}: wants a record of mmengine with '
                     f'a step, got {line[:60]!r}') from None

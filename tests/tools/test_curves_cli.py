@@ -93,6 +93,22 @@ def test_the_picture_is_written(tool, tmp_path, capsys):
     assert cv2.imread(str(out)).std() > 10
 
 
+def test_a_line_that_a_stopped_run_left_half_is_left_out(
+        tool, tmp_path, capsys):
+    stopped = log(tmp_path, '20260101_000000', by_epoch(1, 15))
+    whole = training_curves.read([stopped])
+    with stopped.open('a') as file:
+        file.write('{"lr": 0.1, "loss": 2.0, "it')
+    log(tmp_path, '20260102_000000', by_epoch(11, 30))
+    assert training_curves.read([stopped]).training == whole.training
+    argv = [str(tmp_path), '--out', str(tmp_path / 'curves.png')]
+    assert tool.main(argv) == 0
+    captured = capsys.readouterr()
+    assert captured.err == (
+        f'left out: {stopped}, line 17 is no whole record\n')
+    assert 'wrote' in captured.out
+
+
 def test_a_picture_that_cannot_be_written_is_one_line(tool, tmp_path, capsys):
     log(tmp_path, 'run', by_epoch(1, 30))
     (tmp_path / 'file').write_text('')
@@ -104,7 +120,9 @@ def test_a_picture_that_cannot_be_written_is_one_line(tool, tmp_path, capsys):
 
 @pytest.mark.parametrize('text, message', [
     (None, 'holds no */vis_data/scalars.json'),
-    ('no json', "line 1: wants a record of mmengine with a step, got 'no js"),
+    ('no json\n{"step": 1}',
+     "line 1: wants a record of mmengine with a step, got 'no js"),
+    ('no json', 'there is nothing to draw'),
     ('{"loss": 1}', 'line 1: wants a record'),
     ('', 'there is nothing to draw'),
 ])
