@@ -73,6 +73,8 @@ def train(path, root, work_dir, check=True, **changes):
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f'faults-{time.time_ns()}'
     cfg.train_cfg = dict(by_epoch=True, max_epochs=2)
+    # mmsegmentation's own sampler has no end, and an epoch with it none.
+    cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
     cfg.param_scheduler = None
     cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1)
     if check:
