@@ -3,29 +3,38 @@
 What `mim test` gives on it is the number a trained network is to beat.
 """
 import argparse
+import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
+from mmdense.analysis.complexity import build_model, load_config
+from mmdense.analysis.config_options import add_cfg_options
 
-def main() -> None:
+
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of any host')
+    parser.add_argument('config', help='config of any host')
     parser.add_argument('out', type=Path, help='checkpoint file to write')
     parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
-    cfg = Config.fromfile(args.config)
-    init_default_scope(cfg.default_scope)
-    set_random_seed(args.seed)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=model.state_dict()), args.out)
+    add_cfg_options(parser)
+    args = parser.parse_args(argv)
+    try:
+        config = load_config(args.config, args.cfg_options)
+        init_default_scope(config.get('default_scope') or 'mmengine')
+        set_random_seed(args.seed)
+        model = build_model(config)
+        model.init_weights()
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(dict(state_dict=model.state_dict()), args.out)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
     print(f'wrote {args.out}')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

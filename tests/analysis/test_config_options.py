@@ -99,6 +99,8 @@ def test_what_is_no_option_ends_the_program(word, capsys):
      'model.decode_head.odd=1', "argument 'odd'"),
     ('feature_maps', ['w.pth', 'x.png', '--list'],
      'model.decode_head.odd=1', "argument 'odd'"),
+    ('untrained_checkpoint', ['w.pth'],
+     'model.decode_head.odd=1', "argument 'odd'"),
     ('check_data', [], '{0}=None {1}=None {2}=None', 'got none'),
 ])
 def test_the_tools_take_options_and_a_name(tool, more, option, message,
