@@ -20,9 +20,14 @@ class PixelRateConv2d(nn.Module):
     Args:
         conv (nn.Conv2d): Whose channels, kernel, stride, padding and
             dilation it has.
+
+    Raises:
+        TypeError: If it is none.
     """
 
     def __init__(self, conv: nn.Conv2d):
+        if not isinstance(conv, nn.Conv2d):
+            raise TypeError(f'conv wants an nn.Conv2d, got {conv!r}')
         super().__init__()
         self.stride, self.padding = conv.stride, conv.padding
         self.dilation = conv.dilation
