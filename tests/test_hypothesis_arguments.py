@@ -1,8 +1,5 @@
 """Any arguments: a right result, or an error that names the argument."""
-import ast
-import re
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +11,6 @@ from any_arguments import (
     MAYBE_MAP,
     ODD_SIDE,
     SIZE,
-    TESTS,
     WRONG,
     close,
     number,
@@ -27,8 +23,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-import mmdense.datasets
-import mmdense.ops
 from mmdense.modules import rearrangement
 from mmdense.modules.adaptive_dilated_conv import (
     AdaptiveDilatedConv2d,
@@ -391,38 +385,3 @@ class Small(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(4, 8, 3)
         self.bn1 = nn.BatchNorm2d(8)
-
-
-# Reached through the four make_*_set only: what draws the synthetic sets.
-DRAWING = ('detection', 'figure', 'objects', 'painting', 'pose',
-           'segmentation', 'writing')
-ANALYSES = ('cell_overlap', 'keypoint_errors', 'membrane_errors',
-            'receptive_field', 'segmentation_scores')
-
-
-def public_names():
-    """Of every function and class that has arguments to get wrong."""
-    root = Path(mmdense.__file__).parent
-    files = [
-        *(root / 'modules').glob('*.py'), *(root / 'adapters').glob('*.py'),
-        *(root / 'analysis' / f'{name}.py' for name in ANALYSES),
-        *(file for file in (root / 'datasets').glob('*.py')
-          if file.stem not in DRAWING)
-    ]
-    for file in files:
-        for part in ast.parse(file.read_text()).body:
-            if isinstance(part, ast.FunctionDef | ast.ClassDef) and \
-                    not part.name.startswith('_'):
-                yield f'{file.stem}.{part.name}'
-    for name in [*mmdense.datasets.__all__, *mmdense.ops.__all__]:
-        yield f'mmdense.{name}'
-
-
-def test_every_public_name_is_given_any_arguments():
-    tests = ''.join(
-        file.read_text() for file in Path(__file__).parent.glob(
-            'test_hypothesis_*.py'))
-    missing = [name for name in public_names()
-               if not re.search(rf'\b{name.rpartition(".")[2]}\b', tests)]
-    assert not missing
-    assert len(re.findall(r'^@settings\(profile\)$', tests, re.M)) == TESTS

@@ -16,8 +16,10 @@ from any_arguments import (
     arguments,
     attempt,
     close,
+    mirrored,
     profile,
     refusal_names,
+    seeded,
     tensor,
 )
 from hypothesis import assume, given, settings
@@ -49,12 +51,6 @@ from mmdense.ops import (
 SEED = st.integers(0, 99)
 NO_MAP = st.one_of(MAYBE_MAP, ANY_MAP)
 CHANNELS = st.integers(1, 4)
-
-
-def seeded(build):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return build()
 
 
 @settings(profile)
@@ -448,15 +444,6 @@ def test_a_u_net_is_its_two_paths(case, image):
         close(out, naive_u_net(net, given['x']))
 
 
-def mirrored(position, size):
-    """By walking from end to end."""
-    while not 0 <= position < size:
-        position = -position if position < 0 else 2 * size - 2 - position
-        if size == 1:
-            return 0
-    return position
-
-
 @settings(profile)
 @given(
     arguments(start=st.integers(-20, 0), stop=st.integers(0, 20),
@@ -569,7 +556,7 @@ def scale_adaptive(case, size, rate, seed, dtype, no_map):
     layer = layer.to(dtype)
     layer.weight.data = tensor(layer.weight.shape, seed + 1, dtype)
     layer.rate_regression.bias.data.fill_(rate)
-    assert isinstance(layer.rate_regression, PixelRateConv2d)
+    assert attempt(PixelRateConv2d, (dict(conv=no_map), 'conv')) is None
     with torch.no_grad():
         try:
             out = layer(x)
@@ -580,6 +567,8 @@ def scale_adaptive(case, size, rate, seed, dtype, no_map):
                     x.shape[2:], layer.padding, layer.dilation,
                     layer.kernel_size, strict=True))
             return
+        rates = PixelRateConv2d(layer).to(dtype)(x)
+        assert torch.equal(rates, torch.ones_like(out[:, :1]))
         with use_backend('reference'):
             expected = adaptive_dilated_conv2d(
                 x.double(), layer.weight.double(),

@@ -104,3 +104,8 @@ def test_seg_without_cells_is_no_number():
     result = evaluate(
         dict(type='mmdense.CellOverlapMetric'), (nothing + 0.1, nothing))
     assert np.isnan(result['SEG'])
+
+
+def test_a_cell_that_is_no_class_is_refused():
+    with pytest.raises(ValueError, match='cell wants .* 2, got 2'):
+        evaluate(dict(type='mmdense.MembraneMetric', cell=2), pictures(0))

@@ -131,6 +131,20 @@ def test_prediction_has_the_images_size_and_no_seams(size):
     assert torch.equal(a.pred_sem_seg.data[0], a.seg_logits.data.argmax(0))
 
 
+def test_a_backbone_that_says_not_what_it_loses_is_refused():
+    with pytest.raises(ValueError, match='backbone wants .*context.* ResNet'):
+        MODELS.build(
+            dict(
+                type='mmdense.OverlapTileSegmentor',
+                backbone=dict(
+                    type='ResNetV1c', depth=18, stem_channels=4,
+                    base_channels=4),
+                decode_head=dict(
+                    type='mmdense.ValidConvHead',
+                    in_channels=32,
+                    num_classes=3)))
+
+
 def test_another_segmentor_may_not_stretch_the_middle_over_the_image():
     model = build()
     with pytest.raises(NotImplementedError, match='OverlapTileSegmentor'):

@@ -12,8 +12,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-# Tests with @settings(profile), in all of the files.
-TESTS = 29
+# Tests with @settings(profile), in all of the files, and tables of classes.
+TESTS = 41
 for name, examples in dict(ci=500, nightly=10_000).items():
     settings.register_profile(
         name,
@@ -42,6 +42,21 @@ def number(least, most):
 def tensor(shape, seed, dtype=torch.float32):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator).to(dtype)
+
+
+def seeded(build):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build()
+
+
+def mirrored(position, size):
+    """Where it lies in a mirrored line, by walking from end to end."""
+    if size == 1:
+        return 0
+    while not 0 <= position < size:
+        position = -position if position < 0 else 2 * size - 2 - position
+    return position
 
 
 SHAPE = st.lists(st.integers(0, 4), max_size=5).map(tuple)

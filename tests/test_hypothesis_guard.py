@@ -1,0 +1,109 @@
+"""That the tests over any arguments leave no public name out."""
+import ast
+import re
+from pathlib import Path
+
+from any_arguments import TESTS
+
+import mmdense.datasets
+import mmdense.ops
+
+ROOT = Path(mmdense.__file__).parent
+FILES = sorted(Path(__file__).parent.glob('test_hypothesis_*.py'))
+# Reached through the four make_*_set only: what draws the synthetic sets.
+DRAWING = ('detection', 'figure', 'objects', 'painting', 'pose',
+           'segmentation', 'writing')
+ANALYSES = ('cell_overlap', 'keypoint_errors', 'membrane_errors',
+            'receptive_field', 'segmentation_scores')
+# To look at a class is not to use it.
+LOOKS = ('isinstance', 'issubclass', 'callable')
+
+
+def is_registered(part):
+    """Those are in the tables of test_hypothesis_hosts.py."""
+    return any('register_module' in ast.unparse(d)
+               for d in part.decorator_list)
+
+
+def public_names():
+    """Of every function and class that has arguments to get wrong."""
+    hosts = [file for host in ('mmpose', 'mmseg', 'mmdet')
+             for file in (ROOT / host).glob('*.py')
+             # Asks a whole network of the host.
+             if file.stem != 'prediction']
+    files = [
+        *(ROOT / 'modules').glob('*.py'), *(ROOT / 'adapters').glob('*.py'),
+        *hosts, *(ROOT / 'analysis' / f'{name}.py' for name in ANALYSES),
+        *(file for file in (ROOT / 'datasets').glob('*.py')
+          if file.stem not in DRAWING)
+    ]
+    again = mmdense.datasets.__all__
+    for file in files:
+        for part in ast.parse(file.read_text()).body:
+            if isinstance(part, ast.FunctionDef | ast.ClassDef) and not (
+                    part.name.startswith('_') or part.name in again
+                    or file in hosts and is_registered(part)):
+                folder = file.relative_to(ROOT.parent).with_suffix('')
+                yield '.'.join((*folder.parts, part.name))
+    for module in (mmdense.datasets, mmdense.ops):
+        for name in module.__all__:
+            yield f'{module.__name__}.{name}'
+
+
+def imports(tree):
+    """What each name of a test file stands for."""
+    found = dict(mmdense='mmdense')
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                found[alias.asname or alias.name] = \
+                    f'{node.module}.{alias.name}'
+    return found
+
+
+def used(node):
+    """Parts that are called, or given to a call, a list or a table."""
+    if isinstance(node, ast.Call):
+        if ast.unparse(node.func) in LOOKS:
+            return
+        yield from [node.func, *node.args, *(k.value for k in node.keywords)]
+    elif isinstance(node, ast.Dict):
+        yield from [*node.keys, *node.values]
+    elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+        yield from node.elts
+    for child in ast.iter_child_nodes(node):
+        yield from used(child)
+
+
+def used_names(source):
+    tree = ast.parse(source)
+    known = imports(tree)
+    for node in used(tree):
+        if isinstance(node, ast.Name | ast.Attribute):
+            name, *rest = ast.unparse(node).split('.')
+            if known.get(name, '').startswith('mmdense'):
+                yield '.'.join((known[name], *rest))
+
+
+def test_every_public_name_is_given_any_arguments():
+    names = {name for file in FILES for name in used_names(file.read_text())}
+    assert sorted(set(public_names()) - names) == []
+
+
+def test_an_import_and_a_look_are_no_use():
+    names = set(used_names('''
+from mmdense.modules import u_net
+from mmdense.modules.flattening import FlatteningModule, RegularConv
+assert isinstance(x, (u_net.UNet, RegularConv))
+for kind in (FlatteningModule, ):
+    u_net.works(3)
+'''))
+    assert names == {
+        'mmdense.modules.flattening.FlatteningModule',
+        'mmdense.modules.u_net.works'}
+
+
+def test_the_examples_are_shared_by_all_tests():
+    tests = ''.join(file.read_text() for file in FILES)
+    assert TESTS == len(re.findall(
+        r'^@settings\(profile\)$|^    any_of\(', tests, re.M))
