@@ -31,6 +31,7 @@ SEGMENTATION = (CONFIGS / 'mmseg' / 'flattenet' /
 DETECTION = (CONFIGS / 'mmdet' / 'adaptive_dilated_conv' /
              'centernet_adc-r18_quick_synthetic.py')
 PERSONS = 'annotations/person_keypoints_train.json'
+VALIDATION = 'annotations/person_keypoints_val.json'
 OBJECTS = 'annotations/instances_train.json'
 
 
@@ -52,7 +53,7 @@ def data(originals, tmp_path):
     return Path(shutil.copytree(originals, tmp_path / 'data'))
 
 
-def config_of(path, root, **changes):
+def config_of(path, root, val=False, **changes):
     cfg = Config.fromfile(path)
     # One process, so that an error is the host's own.
     for split in ('train', 'val', 'test'):
@@ -62,7 +63,8 @@ def config_of(path, root, **changes):
         while 'dataset' in dataset:
             dataset = dataset.dataset
         dataset.data_root = f'{root}/'
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if not val:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
     cfg.merge_from_dict(changes)
     return cfg
@@ -164,6 +166,30 @@ def test_what_was_saved_stays_whole(data, tmp_path):
     with pytest.raises(FileNotFoundError, match=image.name):
         train(POSE, root, run, check=False, resume=True)
     assert torch.load(run / 'epoch_1.pth')['meta']['epoch'] == 1
+
+
+VALIDATION_FAULTS = dict(
+    missing=(lambda root: validation_image(root).unlink(), 'no such file'),
+    cut=(lambda root: cut(validation_image(root)), 'does not decode'),
+    nan=(lambda root: edit(root / VALIDATION, nan),
+         'keypoints.3 is not finite'))
+
+
+def validation_image(root):
+    content = json.loads((root / VALIDATION).read_text())
+    return root / 'images' / content['images'][0]['file_name']
+
+
+@pytest.mark.parametrize('fault', VALIDATION_FAULTS)
+def test_a_fault_of_the_validation_set_stops_a_training_as_well(
+        data, tmp_path, fault):
+    pytest.importorskip('mmpose')
+    root, (damage, message) = data / 'pose', VALIDATION_FAULTS[fault]
+    damage(root)
+    with pytest.raises(ValueError, match=r'the validation set has faults:\n'
+                       f'.*{message}'):
+        train(POSE, root, tmp_path / 'run', val=True)
+    assert not list((tmp_path / 'run').glob('*.pth'))
 
 
 def host_of(path):
@@ -294,21 +320,23 @@ def test_a_fault_among_boxes_is_named(data, change, message):
     assert re.search(message, found)
 
 
+@pytest.mark.parametrize('split', ['train', 'val'])
 def test_a_training_of_an_empty_annotation_file_names_it(
-        data, tmp_path, capsys, monkeypatch):
+        data, tmp_path, capsys, monkeypatch, split):
     """By tools/train.py; the host's own error says no more than EMPTY."""
     pytest.importorskip('mmpose')
     spec = importlib.util.spec_from_file_location(
         'train_tool', ROOT / 'tools' / 'train.py')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    cfg = config_of(POSE, data / 'pose')
+    cfg = config_of(POSE, data / 'pose', val=True)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
     cfg.dump(tmp_path / 'config.py')
-    (data / 'pose' / PERSONS).write_bytes(b'')
+    persons = dict(train=PERSONS, val=VALIDATION)[split]
+    (data / 'pose' / persons).write_bytes(b'')
     monkeypatch.chdir(tmp_path)
     assert tool.main(['config.py']) == 2
-    assert f'{PERSONS}: no annotations: Expecting value' in \
+    assert f'{persons}: no annotations: Expecting value' in \
         capsys.readouterr().err
 
 

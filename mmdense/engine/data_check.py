@@ -16,7 +16,6 @@ from PIL import Image, UnidentifiedImageError
 
 from mmdense.registry import HOOKS
 
-
 # Pillow knows these by name, and little of what they hold.
 _CONTAINERS = ('.bufr', '.fit', '.fits', '.grib', '.h5', '.hdf')
 
@@ -201,13 +200,17 @@ def config_faults(config, loader: str, decode: bool = False) -> Iterator[str]:
 
 @HOOKS.register_module()
 class DataCheckHook(Hook):
-    """Stops a training before its first step if its data set has faults.
+    """Stops a training before its first step if its data has faults.
+
+    Looks at the training set and at the validation set, whose faults would
+    show an epoch later.
 
     Args:
         decode (bool): Whether to read every image to its end as well.
 
     Raises:
-        ValueError: Names the first ten faults (:func:`dataset_faults`).
+        ValueError: Names the first ten faults of a set
+            (:func:`dataset_faults`).
     """
 
     shown = 10
@@ -216,16 +219,20 @@ class DataCheckHook(Hook):
         self.decode = decode
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the training set.
+        """Look at both sets.
 
         Args:
-            runner (Runner): Has built its data loader.
+            runner (Runner): Has built its data loaders.
         """
+        self._check('training', runner.train_dataloader.dataset)
+        if runner.val_loop is not None:
+            self._check('validation', runner.val_dataloader.dataset)
+
+    def _check(self, name: str, dataset) -> None:
         faults = list(
             itertools.islice(
-                dataset_faults(runner.train_dataloader.dataset, self.decode),
-                self.shown + 1))
+                dataset_faults(dataset, self.decode), self.shown + 1))
         if faults:
             more = ['...'] if len(faults) > self.shown else []
-            raise ValueError('the training set has faults:\n' +
+            raise ValueError(f'the {name} set has faults:\n' +
                              '\n'.join(faults[:self.shown] + more))
