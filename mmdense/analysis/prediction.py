@@ -33,9 +33,13 @@ class Host(Protocol):
     def check(self, config: Config) -> None:
         """Raise ValueError where its networks cannot be asked."""
 
-    def predict(self, model: nn.Module, image: np.ndarray,
+    def predict(self, model: nn.Module, image: str | np.ndarray,
                 boxes: np.ndarray | None) -> BaseDataElement:
-        """The host's answer for one image, (H, W, 3) blue-green-red."""
+        """The host's answer for one image.
+
+        A file is read by the config's own loader, which pixels (H, W, 3),
+        blue-green-red, pass by.
+        """
 
     def instances(self, sample: BaseDataElement, names: list[str]) -> list:
         """The same as plain values."""
@@ -155,6 +159,29 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _canvas(file: Path, pipeline: list[dict]) -> np.ndarray | None:
+    """What is drawn on, turned as the config's loader turns the image.
+
+    Args:
+        file (Path): An image. Its network reads it by the pipeline's loader.
+        pipeline (list[dict]): Of the test data set.
+
+    Returns:
+        np.ndarray | None: (H, W, 3), blue-green-red, or None if OpenCV reads
+        no image.
+    """
+    flag = cv2.IMREAD_COLOR
+    for step in pipeline:
+        # mmcv's other values have OpenCV turn an image as its EXIF data says.
+        if step.get('color_type') in ('unchanged', 'color_ignore_orientation',
+                                      'grayscale_ignore_orientation'):
+            flag |= cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        return cv2.imread(str(file), flag)
+    except cv2.error:  # more pixels than it takes
+        return None
+
+
 def predict_images(model: nn.Module,
                    host: Host,
                    files: list[Path],
@@ -162,6 +189,8 @@ def predict_images(model: nn.Module,
                    boxes: dict[str, np.ndarray] | None = None,
                    threshold: float = 0.3) -> Predictions:
     """Draw a network's answers into copies of images.
+
+    The network reads them by its config's own pipeline, as a test does.
 
     Args:
         model (nn.Module): Of :func:`~mmdense.analysis.network.load_network`.
@@ -209,7 +238,7 @@ def predict_images(model: nn.Module,
             if fault:
                 found.skipped[file.name] = fault
                 continue
-            image = cv2.imread(str(file))
+            image = _canvas(file, model.cfg.test_dataloader.dataset.pipeline)
             if image is None:
                 found.skipped[file.name] = 'cannot be read as an image'
                 continue
@@ -217,9 +246,11 @@ def predict_images(model: nn.Module,
                 found.skipped[file.name] = 'is not among the images with boxes'
                 continue
             height, width = image.shape[:2]
+            whole = np.array([[0, 0, width, height]], np.float32)
             try:
-                sample = host.predict(model, image,
-                                      boxes and boxes[file.name])
+                sample = host.predict(
+                    model, str(file),
+                    whole if boxes is None else boxes[file.name])
                 instances = host.instances(sample, found.names)
                 visualizer.add_datasample(
                     file.name,
