@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mmdense.analysis import prediction
 from mmdense.analysis.complexity import load_config
+from mmdense.analysis.config_options import add_cfg_options
 from mmdense.analysis.network import load_network
 
 
@@ -40,12 +41,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--threshold', type=float, default=0.3,
         help='draw nothing with a lower score (default: %(default)s)')
     parser.add_argument('--device', default='cpu')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
 def predict(args: argparse.Namespace) -> prediction.Predictions:
     files = prediction.image_files(args.images)
-    config = load_config(args.config)
+    config = load_config(args.config, args.cfg_options)
     host = prediction.host_of(config)
     if args.boxes and config.default_scope != 'mmpose':
         raise ValueError(f'--boxes go with a config of mmpose, got one of '

@@ -174,6 +174,12 @@ def test_boxes_are_the_hosts(tool, trained, people, tmp_path):
         assert changed(tmp_path, images, record['image']) > 0
 
 
+def test_changes_to_the_config_are_taken(tool, trained, people, tmp_path):
+    found = run(tool, trained('mmdet'), people[0], tmp_path, '--cfg-options',
+                'model.test_cfg.topk=2')
+    assert [len(r['instances']) for r in found['images']] == [2, 2, 2]
+
+
 # CenterNet's own pipeline takes no grey images.
 GREY = dict(
     CONFIGS, mmdet='mmdet/mask_rcnn/mask-rcnn_r18-fpn_quick_synthetic.py')
