@@ -252,5 +252,7 @@ def test_a_network_trains(method, way):
     step = training_step(small(method), 2, way)
     losses = [step() for _ in range(4)]
     assert all(map(math.isfinite, losses))
-    # FCN's scores begin at zero, and its first steps go past the minimum.
-    assert losses[-1] < losses[0] or method == 'fcn' and len(set(losses)) == 4
+    assert len(set(losses)) == 4
+    # FCN's scores begin at zero, and its first steps go past the minimum; two
+    # stages draw other regions for each step.
+    assert losses[-1] < losses[0] or method in ('fcn', *MASK_RCNN)
