@@ -337,6 +337,8 @@ def test_the_way_from_a_figure_to_a_module_can_be_gone(tmp_path, monkeypatch):
     tests = {}
     exec(test, tests)
     tests['test_a_channel_is_weighed_by_its_mean']()
+    # What is registered below goes again; all else has to be there by then.
+    MODELS.import_from_location()
     for registry in (MODELS, MODELS.parent):
         monkeypatch.setattr(
             registry, '_module_dict', dict(registry.module_dict))

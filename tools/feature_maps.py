@@ -53,14 +53,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def draw(args: argparse.Namespace, model) -> list[Path]:
-    image = cv2.imread(str(args.image))
-    if image is None:
+    if cv2.imread(str(args.image)) is None:
         raise ValueError(f'{args.image} cannot be read as an image')
     host = prediction.host_of(model.cfg)
     with DefaultScope.overwrite_default_scope(model.cfg.default_scope):
         def predict():
             try:
-                return host.predict(model, image, None)
+                return host.predict(model, str(args.image), None)
             except Exception as error:  # whatever the host stops at
                 raise ValueError(
                     f'{args.image} cannot be processed: '

@@ -10,7 +10,7 @@ from mmdense.analysis.prediction import run_lengths
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 
-def predict(model: nn.Module, image: np.ndarray,
+def predict(model: nn.Module, image: str | np.ndarray,
             boxes: np.ndarray | None) -> DetDataSample:
     """What the image holds; boxes mean nothing here."""
     sample = inference_detector(model, image)

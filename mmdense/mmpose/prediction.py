@@ -22,7 +22,7 @@ def check(config: Config) -> None:
         raise ValueError(f'wants a top-down config of mmpose, got {mode!r}')
 
 
-def predict(model: nn.Module, image: np.ndarray,
+def predict(model: nn.Module, image: str | np.ndarray,
             boxes: np.ndarray | None) -> PoseDataSample:
     """One person a box; without boxes one that fills the image."""
     if boxes is not None and not len(boxes):

@@ -10,7 +10,7 @@ from mmdense.analysis.prediction import run_lengths
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 
-def predict(model: nn.Module, image: np.ndarray,
+def predict(model: nn.Module, image: str | np.ndarray,
             boxes: np.ndarray | None) -> SegDataSample:
     """A class for each pixel of the image; boxes mean nothing here."""
     # inference_model goes by the variable, a test by the data set's pipeline.
