@@ -21,7 +21,7 @@ import warnings
 import torch
 
 from mmdense.analysis import complexity, network_benchmark
-from mmdense.analysis.benchmark import measure
+from mmdense.analysis.benchmark import measure, use_threads
 from mmdense.analysis.config_options import add_cfg_options
 
 
@@ -77,7 +77,7 @@ def row(args: argparse.Namespace, config, shape: tuple[int, int],
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     # The hosts' remarks on optional packages do not concern a benchmark.
     warnings.simplefilter('ignore')
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from mmdense.analysis import complexity
-from mmdense.analysis.benchmark import compare
+from mmdense.analysis.benchmark import compare, use_threads
 from mmdense.analysis.training_step import WAYS, training_step
 
 
@@ -45,7 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     # mmengine logs the learning rate of every parameter.
     logging.disable(logging.INFO)
     print(f'batch {args.batch}, {args.threads} threads, CPU time, torch '

@@ -39,6 +39,17 @@ class Ratio:
         return first, third
 
 
+def use_threads(threads: int) -> None:
+    """Let PyTorch use so many threads of the CPU, compiled kernels too.
+
+    Inductor writes the number into its kernels, but finds a kernel in its
+    cache without looking at it unless the number is set like this.
+    """
+    from torch._inductor import config as inductor
+    torch.set_num_threads(threads)
+    inductor.cpp.threads = threads
+
+
 def compare(a: Callable[[], object],
             b: Callable[[], object],
             repeats: int = 15,

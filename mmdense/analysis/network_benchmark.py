@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmdense.analysis import complexity
-from mmdense.analysis.benchmark import peak_extra_bytes
+from mmdense.analysis.benchmark import peak_extra_bytes, use_threads
 
 # As written; in autocast's half precision; through torch.compile; exported and
 # run by onnxruntime.
@@ -141,7 +141,7 @@ def inference_bytes(name: str, shape: tuple[int, int], batch: int,
     first: the code it pages in, the threads it starts, what a compiler takes
     are not the network's.
     """
-    torch.set_num_threads(threads)
+    use_threads(threads)
     config = complexity.load_config(name, options)
     call = inference(config, shape, batch, device, mode)
     call()

@@ -10,6 +10,7 @@ from mmdense.analysis.benchmark import (
     compare,
     measure,
     peak_extra_bytes,
+    use_threads,
 )
 from mmdense.analysis.operator_benchmark import (
     Layer,
@@ -145,3 +146,14 @@ def test_peers_compute_what_the_operators_compute():
     torch.testing.assert_close(
         grid_sample_shift(layer.x, offset, base),
         channel_shift(layer.x, offset), rtol=1e-4, atol=1e-4)
+
+
+def test_threads_are_told_to_compiled_kernels_too():
+    from torch._inductor import config
+    before = torch.get_num_threads(), config.cpp.threads
+    try:
+        use_threads(1)
+        assert (torch.get_num_threads(), config.cpp.threads) == (1, 1)
+    finally:
+        torch.set_num_threads(before[0])
+        config.cpp.threads = before[1]
