@@ -31,9 +31,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmdense.analysis import complexity
+from mmdense.analysis.config_options import add_cfg_options
 
 DEFINITIONS = Path(__file__).with_name('comparisons.json')
 NO_DIFFERENCE = 'no difference shown'
@@ -68,13 +69,11 @@ class Arm:
         Raises:
             ValueError: As :func:`mmdense.analysis.complexity.load_config`.
         """
-        config = complexity.load_config(self.config)
-        if self.options:
-            parser = argparse.ArgumentParser()
-            parser.add_argument('--options', nargs='+', action=DictAction)
-            parsed = parser.parse_args(['--options', *self.options])
-            config.merge_from_dict(parsed.options)
-        return config
+        parser = argparse.ArgumentParser()
+        add_cfg_options(parser)
+        words = ['--cfg-options', *self.options] if self.options else []
+        return complexity.load_config(
+            self.config, parser.parse_args(words).cfg_options)
 
 
 @dataclass(frozen=True)
