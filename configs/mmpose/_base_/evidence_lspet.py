@@ -9,16 +9,9 @@ _base_ = ['mmpose::_base_/default_runtime.py', './lspet.py']
 train_cfg = dict(by_epoch=True, max_epochs=4, val_interval=4)
 val_cfg = dict()
 test_cfg = dict()
-# What regresses rates or offsets learns at a tenth of the rate: at Adam's
-# full one the hidden units of ADC's regression died. Shifting offsets are
-# pixels and have to go farther than weights.
-optim_wrapper = dict(
-    optimizer=dict(type='Adam', lr=2e-3),
-    paramwise_cfg=dict(
-        custom_keys=dict(
-            rate_regression=dict(lr_mult=0.1),
-            conv_offset=dict(lr_mult=0.1),
-            **{'shift.offset': dict(lr_mult=5.0)})))
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=2e-3))
+# One learning rate for all, also for what regresses rates and offsets:
+# mmengine's OneCycleLR sets it over any lr_mult.
 param_scheduler = [
     dict(
         type='OneCycleLR',

@@ -6,10 +6,7 @@ writes the data.
 _base_ = 'td-hm_adc-res50_4xb32-140e_coco-256x192.py'
 
 train_cfg = dict(max_epochs=20, val_interval=10)
-# At Adam's full rate the regressions' hidden units died, nearly all within
-# ten epochs, and the rates no longer depended on the input.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys=dict(rate_regression=dict(lr_mult=0.1))))
+# One learning rate for all: mmengine's OneCycleLR sets it over any lr_mult.
 param_scheduler = [
     dict(
         type='OneCycleLR',
