@@ -99,6 +99,14 @@ def test_a_checkpoint_is_checked(path):
         type='mmdense.CheckpointCheckHook')
 
 
+@each(FILES)
+def test_no_schedule_overrides_a_multiplier_of_the_learning_rate(path):
+    """mmengine's OneCycleLR sets one rate for all parameters."""
+    config = Config.fromfile(path)
+    if 'OneCycleLR' in str(config.get('param_scheduler')):
+        assert 'lr_mult' not in str(config.optim_wrapper.get('paramwise_cfg'))
+
+
 def test_two_configs_of_one_host_never_share_a_name():
     """mim looks a config up by its file name alone."""
     names = [(host_of(path), path.name) for path in FILES]
