@@ -7,6 +7,7 @@ import functools
 import math
 import re
 import tempfile
+from collections import OrderedDict
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,7 @@ from any_arguments import (
 from any_arguments import WRONG as MISTAKES
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from mmengine.registry import DefaultScope
 from scipy import ndimage
 from torch import nn
 
@@ -66,6 +68,12 @@ WRONG = st.one_of(MISTAKES, st.sampled_from([
 BUILT = ('metric', 'norm_cfg')
 # To these it is an option as any other.
 UNTYPED = ('shift', 'upsample', 'test_cfg')
+
+
+@pytest.fixture(autouse=True)
+def no_host_in_charge(monkeypatch):
+    """A default scope that an earlier test has left behind does not count."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
 
 
 class Case(NamedTuple):
