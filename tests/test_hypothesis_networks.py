@@ -126,6 +126,10 @@ def test_a_backend_is_one_of_those_there_are(name):
     (checks.check_pair, 'size', lambda v: np.min(v) >= 1),
     (checks.check_axes, 'x', None), (checks.check_map, 'x', None),
     (checks.check_share, 'shares', lambda v: 0 <= v <= 1),
+    (lambda shares: checks.check_positive_number(shares=shares), 'shares',
+     lambda v: 0 < v < math.inf),
+    (lambda shares: checks.check_spread(shares=shares), 'shares',
+     lambda v: 0 <= v < math.inf),
 ]), st.one_of(WRONG, st.integers(-2, 2), st.floats(), NO_MAP,
                  st.just((3, 4))))
 def test_a_check_refuses_what_it_says(check, value):

@@ -44,6 +44,9 @@ def use_threads(threads: int) -> None:
 
     Inductor writes the number into its kernels, but finds a kernel in its
     cache without looking at it unless the number is set like this.
+
+    Args:
+        threads (int): At least 1.
     """
     from torch._inductor import config as inductor
     torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from mmdense.modules.arguments import check_array
+from mmdense.modules.arguments import check_array, check_positive_number
 
 # What a weight may lack: below float32's resolution at 1.
 NEGLIGIBLE = 1e-8
@@ -52,9 +52,7 @@ def border_weights(label: np.ndarray,
             ``w0`` or ``sigma`` is not positive.
     """
     check_array(label, 2, 'iub', 'label')
-    for name, value in (('w0', w0), ('sigma', sigma)):
-        if not isinstance(value, Real) or not 0 < value < math.inf:
-            raise ValueError(f'{name} wants a positive number, got {value!r}')
+    check_positive_number(w0=w0, sigma=sigma)
     for name, value in (('cell', cell), ('ignore_index', ignore_index)):
         if not isinstance(value, Integral):
             raise TypeError(f'{name} wants an integer, got {value!r}')

@@ -1,7 +1,4 @@
 """The RoI layers that RoIAlign replaced: RoIPool and RoIWarp."""
-from math import inf
-from numbers import Real
-
 import torch
 from mmcv.ops import roi_align
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -10,16 +7,14 @@ from torch.nn.modules.utils import _pair
 from torchvision.ops import roi_pool
 
 from mmdense.adapters.arguments import check_config
-from mmdense.modules.arguments import check_at_least, check_pair
+from mmdense.modules.arguments import (
+    check_at_least,
+    check_pair,
+    check_positive_number,
+)
 from mmdense.registry import MODELS
 
 POOLINGS = ('avg', 'max')
-
-
-def _check_scale(spatial_scale):
-    if not isinstance(spatial_scale, Real) or not 0 < spatial_scale < inf:
-        raise ValueError(
-            f'spatial_scale wants a positive number, got {spatial_scale!r}')
 
 
 class RoIPool(nn.Module):
@@ -40,7 +35,7 @@ class RoIPool(nn.Module):
 
     def __init__(self, output_size: int, spatial_scale: float = 1.0):
         check_pair(output_size, 1, 'output_size')
-        _check_scale(spatial_scale)
+        check_positive_number(spatial_scale=spatial_scale)
         super().__init__()
         self.output_size = _pair(output_size)
         self.spatial_scale = spatial_scale
@@ -72,7 +67,7 @@ class RoIWarp(nn.Module):
                  sampling_ratio: int = 2,
                  pool_mode: str = 'avg'):
         check_pair(output_size, 1, 'output_size')
-        _check_scale(spatial_scale)
+        check_positive_number(spatial_scale=spatial_scale)
         check_at_least(0, sampling_ratio=sampling_ratio)
         if pool_mode not in POOLINGS:
             raise ValueError(

@@ -1,9 +1,7 @@
 """The steps of U-Net's training pipeline that mmseg does not have."""
 import hashlib
 import json
-import math
 from collections.abc import Sequence
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from mmdense.modules.arguments import (
     check_array,
     check_at_least,
     check_sequence,
+    check_spread,
 )
 from mmdense.registry import TRANSFORMS
 
@@ -139,8 +138,7 @@ class ElasticDeformation(BaseTransform):
     """
 
     def __init__(self, std: float = 10, grid: int = 3):
-        if not isinstance(std, Real) or not 0 <= std < math.inf:
-            raise ValueError(f'std wants at least 0, got {std!r}')
+        check_spread(std=std)
         check_at_least(2, grid=grid)
         self.std = std
         self.grid = grid

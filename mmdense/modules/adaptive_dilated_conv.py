@@ -1,11 +1,15 @@
 """Adaptive dilated convolution: dilation rates regressed from the input."""
-import math
 from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import check_map, check_pair, check_positive
+from mmdense.modules.arguments import (
+    check_map,
+    check_pair,
+    check_positive,
+    check_positive_number,
+)
 from mmdense.ops import adaptive_dilated_conv2d
 
 
@@ -42,10 +46,7 @@ class DilationRateRegression(nn.Module):
                  rate_bounds: tuple[float, float] | None = None):
         super().__init__()
         check_positive(channels=channels, groups_of_rates=groups_of_rates)
-        if not isinstance(hidden_ratio, Real) or not (
-                0 < hidden_ratio < math.inf):
-            raise ValueError('hidden_ratio wants a positive number, got '
-                             f'{hidden_ratio!r}')
+        check_positive_number(hidden_ratio=hidden_ratio)
         if rate_bounds is not None and not (
                 isinstance(rate_bounds, tuple | list) and len(rate_bounds) == 2
                 and all(isinstance(bound, Real) for bound in rate_bounds)

@@ -1,4 +1,5 @@
 """Checks that name the argument, where torch would fail deep inside."""
+import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -56,6 +57,34 @@ def check_share(**shares) -> None:
                 f'{name} wants a number, got {type(share).__name__}')
         if not 0 <= share <= 1:
             raise ValueError(f'{name} wants 0 to 1, got {share}')
+
+
+def check_positive_number(**numbers) -> None:
+    """Refuse what is no finite number above 0.
+
+    Args:
+        **numbers: Each under its argument's name.
+
+    Raises:
+        ValueError: If one is anything else.
+    """
+    for name, value in numbers.items():
+        if not isinstance(value, Real) or not 0 < value < math.inf:
+            raise ValueError(f'{name} wants a positive number, got {value!r}')
+
+
+def check_spread(**spreads) -> None:
+    """Refuse what is no standard deviation: a finite number of at least 0.
+
+    Args:
+        **spreads: Each under its argument's name.
+
+    Raises:
+        ValueError: If one is anything else.
+    """
+    for name, value in spreads.items():
+        if not isinstance(value, Real) or not 0 <= value < math.inf:
+            raise ValueError(f'{name} wants at least 0, got {value!r}')
 
 
 def check_pair(size, least: int, name: str) -> None:

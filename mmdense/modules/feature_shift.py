@@ -4,24 +4,20 @@ Source: T. Qi, B. Bayramli, U. Ali, Q. Zhang and H. Lu, *Spatial Shortcut
 Network for Human Pose Estimation*, arXiv:1904.03141, Sections 3.1 and 3.2,
 Figure 2, Equations 1 to 6; the sigmoid of section 3 of its supplement.
 """
-import math
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.modules.arguments import (
+    check_map,
+    check_positive,
+    check_spread,
+)
 from mmdense.modules.insertable import Insertable
 from mmdense.ops import channel_shift
 
 ATTENTIONS = ('softplus', 'sigmoid', None)
-
-
-def _check_spread(**stds):
-    for name, std in stds.items():
-        if not isinstance(std, Real) or not 0 <= std < math.inf:
-            raise ValueError(f'{name} wants at least 0, got {std!r}')
 
 
 class ChannelShift(nn.Module):
@@ -46,7 +42,7 @@ class ChannelShift(nn.Module):
     def __init__(self, channels: int, std: float = 1.0):
         super().__init__()
         check_positive(channels=channels)
-        _check_spread(std=std)
+        check_spread(std=std)
         self.std = std
         self.offset = nn.Parameter(torch.empty(channels, 2))
         self.init_weights()
@@ -145,7 +141,7 @@ class FeatureShiftModule(Insertable):
                  offset_std: float = 1.0):
         super().__init__()
         check_positive(channels=channels, shift_channels=shift_channels)
-        _check_spread(offset_std=offset_std)
+        check_spread(offset_std=offset_std)
         if attention not in ATTENTIONS:
             raise ValueError(f'attention wants one of {ATTENTIONS}, got '
                              f'{attention!r}')
