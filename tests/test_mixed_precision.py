@@ -33,7 +33,7 @@ from mmdense.modules.squeeze_excite_attention import SqueezeExciteAttention
 from mmdense.modules.u_net import UNet
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-HALF, FULL = torch.bfloat16, torch.float32
+HALF, FULL = 'half', torch.float32
 FINE, COARSE = (2, 8, 12, 10), (2, 8, 6, 5)
 
 
@@ -108,12 +108,18 @@ def built(case):
     return module, [draw(shape) for shape in shapes], dtype
 
 
+HALVES = pytest.mark.parametrize('half_dtype', [torch.bfloat16, torch.float16],
+                                 ids=['bfloat16', 'float16'])
+
+
+@HALVES
 @pytest.mark.parametrize('name', CASES)
-def test_autocast_stays_near_float32(name):
+def test_autocast_stays_near_float32(name, half_dtype):
     module, maps, dtype = built(CASES[name])
+    dtype = half_dtype if dtype == HALF else dtype
     with torch.no_grad():
         full = module(*maps)
-        with torch.autocast('cpu', torch.bfloat16):
+        with torch.autocast('cpu', half_dtype):
             half = module(*maps)
     full, half = ([o] if isinstance(o, torch.Tensor) else o
                   for o in (full, half))
@@ -125,10 +131,11 @@ def test_autocast_stays_near_float32(name):
             b.float() / scale, a / scale, rtol=0, atol=0.03)
 
 
+@HALVES
 @pytest.mark.parametrize('name', CASES)
-def test_autocast_trains(name):
+def test_autocast_trains(name, half_dtype):
     module, maps, _ = built(CASES[name])
-    with torch.autocast('cpu', torch.bfloat16):
+    with torch.autocast('cpu', half_dtype):
         out = module.train()(*maps)
     out = [out] if isinstance(out, torch.Tensor) else out
     parameters = list(module.parameters())
@@ -238,6 +245,26 @@ def test_no_break_in_the_graph_of_a_loss_is_ours(method):
     for reason in found.break_reasons:
         where = reason.user_stack[-1]
         assert not Path(where.filename).is_relative_to(ours), where
+
+
+@pytest.mark.parametrize('method', SMALL)
+def test_mmengines_wrapper_trains(method, monkeypatch):
+    """In bfloat16, on a CPU, which it takes for a GPU here."""
+    from mmengine.optim.optimizer import amp_optimizer_wrapper
+
+    from mmdense.analysis.training_step import training_step
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available',
+                        lambda: True)
+    config = small(method)
+    config.merge_from_dict({
+        'optim_wrapper.type': 'AmpOptimWrapper',
+        'optim_wrapper.dtype': 'bfloat16'
+    })
+    step = training_step(config, 2)
+    losses = [step() for _ in range(4)]
+    assert all(map(math.isfinite, losses))
+    # FCN's scores begin at zero, and its first steps go past the minimum.
+    assert losses[-1] < losses[0] or method == 'fcn'
 
 
 # Mask R-CNN not in bfloat16, which mmcv's suppression does not take.
