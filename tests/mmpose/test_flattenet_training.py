@@ -180,3 +180,16 @@ def test_mim_tests_what_mim_trained(people, tmp_path):
             '--cfg-options', *given),
         check=True)
     assert 'PCK' in json.loads((tmp_path / 'out.json').read_text())
+
+
+@pytest.mark.slow
+def test_what_was_trained_compiled_is_tested_without(people, tmp_path):
+    runner = run(people, tmp_path, **{
+        'compile': True,
+        'model.train_cfg.compute_acc': False
+    })
+    runner.train()
+    assert 'train_step' in vars(runner.model), 'nothing was compiled'
+    tester = run(people, tmp_path / 'test',
+                 load_from=str(tmp_path / 'epoch_1.pth'))
+    assert 0 <= tester.test()['PCK'] <= 1
