@@ -307,6 +307,7 @@ def test_a_missing_config_is_one_line_and_status_two(tool, capsys):
     assert captured.err.count('\n') == 1
 
 
+@needs_export
 def test_what_a_runtime_refuses_is_one_line(
         tool, tmp_path, capsys, monkeypatch):
     """The exporter's and onnxruntime's own errors are no ValueErrors."""
