@@ -1,6 +1,0 @@
-"""Evidence: scale-adaptive convolution in ADC's place, in three blocks."""
-_base_ = './td-hm_adc-3block_1xb16-4e_evidence-lspet-96x96.py'
-
-model = dict(
-    backbone=dict(
-        conv=dict(_delete_=True, type='mmdense.ScaleAdaptiveConv2d')))
