@@ -1,4 +1,4 @@
-"""Evidence: ADC in three blocks, on persons of 0.6 to 1.6 times their size."""
+"""Evidence: ADC in three blocks, on crops of 0.6 to 1.6 times the size."""
 _base_ = './td-hm_3block-sizes_1xb16-4e_evidence-lspet-96x96.py'
 
 model = dict(
