@@ -172,7 +172,7 @@ if __name__ == '__main__':
         license='Apache-2.0',
         python_requires='>=3.10',
         packages=find_packages(include=['mmdense', 'mmdense.*']),
-        package_data={'mmdense.analysis': ['*.json']},
+        package_data={'mmdense.analysis': ['*.json', 'evidence/*.json']},
         # Neither torch nor an mm package: pip would replace the build that
         # fits the user's GPU, or put the originals over a maintained fork.
         install_requires=['numpy'],

@@ -10,8 +10,7 @@ with 1 if there is any, with 2 where there is nothing to look at.
 import argparse
 import sys
 
-from mmdense.analysis import complexity
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense import networks
 from mmdense.engine.data_check import config_faults
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -24,14 +23,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument(
         '--decode', action='store_true', help='read every image to its end')
-    add_cfg_options(parser)
+    networks.add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        config = complexity.load_config(args.config, args.cfg_options)
+        config = networks.load_config(args.config, args.cfg_options)
     except ValueError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2

@@ -10,8 +10,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
-from mmdense.analysis.complexity import build_model, load_config
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense.networks import add_cfg_options, build_model, load_config
 
 
 def main(argv: list[str] | None = None) -> int:

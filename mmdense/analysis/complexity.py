@@ -16,28 +16,14 @@ The network runs once in ``mode='tensor'``, on the meta device where it can:
 shapes only, so that a 1024x2048 image costs no more than a small one.
 """
 import contextlib
-import importlib.util
-import json
-import sys
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from unittest import mock
 
 import torch
-from mmengine.config import Config
-from mmengine.hub import get_config
-from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
-
-# Before a config is read: finds the bases of the hosts' forks.
-import mmdense.registry  # noqa: F401
-from mmdense.config_path import config_path
-
-CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.onnx')
-PAPER_FIGURES = Path(__file__).with_name('paper_figures.json')
 
 
 @dataclass
@@ -202,139 +188,6 @@ def count(model: nn.Module, *args, **kwargs) -> Complexity:
     return Complexity(modules.pop(''), modules, idle, loose.macs)
 
 
-def find_config(name: str | Path) -> Path:
-    """The file of a config.
-
-    Args:
-        name (str | Path): A path; or, of a config of mmdense, its name as
-            :func:`mmdense.config_path` takes it; or a host's own,
-            ``mmseg::folder/file.py``.
-
-    Raises:
-        ValueError: If there is none; the message holds the nearest ones of
-            mmdense.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    try:
-        if '::' in str(name):
-            host = str(name).partition('::')[0]
-            # mmengine would set out to install it.
-            if importlib.util.find_spec(host) is None:
-                raise ModuleNotFoundError(f'{host} is not installed')
-            return Path(get_config(str(name)).filename)
-        if not path.is_absolute():
-            return config_path(str(name))
-    except FileNotFoundError as error:
-        raise ValueError(f'{name}: no such config; {error}') from error
-    except Exception as error:  # whatever mmengine makes of a wrong name
-        raise ValueError(f'{name}: no such config: '
-                         f'{type(error).__name__}: {error}') from error
-    raise ValueError(f'{name}: no such config')
-
-
-def load_config(name: str | Path, options: dict | None = None) -> Config:
-    """Reads a config of any host.
-
-    Args:
-        name (str | Path): Where it is, as :func:`find_config` takes it.
-        options (dict, optional): Changes to it by their dotted keys, what
-            ``--cfg-options`` gives.
-
-    Raises:
-        ValueError: If it is missing, is a checkpoint, does not parse, does
-            not take the options, has no ``model``, or names a host that is
-            not installed.
-    """
-    if Path(name).suffix in CHECKPOINTS:
-        raise ValueError(f'{name} is a checkpoint; wants a config (.py)')
-    path = find_config(name)
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:  # whatever the file's own code raises
-        raise ValueError(
-            f'{name} does not parse as a config: '
-            f'{type(error).__name__}: {error}') from error
-    try:
-        config.merge_from_dict(options or {})
-    except Exception as error:  # of mmengine: a key that holds no dict
-        raise ValueError(f'{name} does not take the options {options}: '
-                         f'{type(error).__name__}: {error}') from error
-    if 'model' not in config:
-        raise ValueError(f"{name} has no 'model'")
-    scope = config.get('default_scope') or 'mmengine'
-    if importlib.util.find_spec(scope) is None:
-        raise ValueError(f"{name}: default_scope '{scope}' is no installed "
-                         'package')
-    return config
-
-
-def build_model(config: Config) -> nn.Module:
-    """Builds a config's network through its host's registry, in eval mode.
-
-    Weights keep the values their constructors give: ``init_weights`` is not
-    called, so nothing is downloaded.
-
-    Raises:
-        ValueError: If the host refuses to build it.
-    """
-    scope = config.get('default_scope') or 'mmengine'
-    try:
-        with DefaultScope.overwrite_default_scope(scope):
-            return MODELS.build(config.model).eval()
-    except Exception as error:  # a host's constructor may raise anything
-        raise ValueError(
-            'the model does not build: '
-            f'{type(error).__name__}: {error}') from error
-
-
-def input_shape(config: Config) -> tuple[int, int]:
-    """The (height, width) a config trains at.
-
-    Taken from the pose codec, the segmentation data preprocessor or crop
-    size, or the last fixed size in the training (else the test) pipeline.
-
-    Raises:
-        ValueError: If the config says none.
-    """
-    head = config.model.get('head') or {}
-    codec = head.get('decoder') or config.get('codec') or {}
-    if isinstance(codec, list):
-        codec = codec[-1]
-    if codec.get('input_size'):
-        width, height = codec['input_size']
-        return height, width
-    preprocessor = config.model.get('data_preprocessor') or {}
-    for size in (preprocessor.get('size'), config.get('crop_size')):
-        if size is not None:
-            return (size, size) if isinstance(size, int) else tuple(size)
-    multiple = preprocessor.get('pad_size_divisor') or 1
-    for loader in ('train_dataloader', 'test_dataloader'):
-        size = _pipeline_size((config.get(loader) or {}).get('dataset') or {})
-        if size is not None:
-            return tuple(-(-side // multiple) * multiple for side in size)
-    raise ValueError('the config says no input size: give --shape')
-
-
-def _pipeline_size(dataset: dict) -> tuple[int, int] | None:
-    size = None
-    if dataset.get('dataset'):
-        size = _pipeline_size(dataset['dataset'])
-    for step in dataset.get('pipeline') or ():
-        crop, scale = step.get('crop_size'), step.get('scale')
-        if _is_pair(crop):
-            size = crop[0], crop[1]
-        elif step['type'].endswith('Resize') and _is_pair(scale):
-            size = scale[1], scale[0]
-    return size
-
-
-def _is_pair(value) -> bool:
-    return (isinstance(value, list | tuple) and len(value) == 2
-            and all(isinstance(side, int) for side in value))
-
-
 def _deform_shape(weight_at: int):
     """Stands in for a deformable kernel of mmcv: its output's shape."""
 
@@ -349,9 +202,9 @@ def _deform_shape(weight_at: int):
 def _shapes_only(model: nn.Module):
     """Lets a model pass meta tensors where a value or a kernel is wanted.
 
-    Compiled operators of mmcv are looked up by name among what the host has
-    imported already: this level knows no mmcv. Autocast cannot be so much
-    as asked about, or switched off, for a meta tensor.
+    mmcv's deformable convolutions and mmdetection's RoI extractor give the
+    shape of their output instead. Autocast cannot be asked about, or switched
+    off, for a meta tensor.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(
@@ -359,20 +212,33 @@ def _shapes_only(model: nn.Module):
                               lambda *_, **__: contextlib.nullcontext()))
         stack.enter_context(
             mock.patch.object(torch, 'is_autocast_enabled', lambda *_: False))
-        for file, name, weight_at in (
-            ('deform_conv', 'DeformConv2dFunction', 2),
-            ('modulated_deform_conv', 'ModulatedDeformConv2dFunction', 3)):
-            module = sys.modules.get(f'mmcv.ops.{file}')
-            if module is not None:
-                stack.enter_context(
-                    mock.patch.object(
-                        getattr(module, name), 'forward',
-                        _deform_shape(weight_at)))
-        for module in model.modules():
-            if type(module).__name__ == 'SingleRoIExtractor':
-                stack.enter_context(
-                    mock.patch.object(module, 'forward', _roi_shape(module)))
+        for function, weight_at in _deformable_functions():
+            stack.enter_context(
+                mock.patch.object(function, 'forward',
+                                  _deform_shape(weight_at)))
+        for module in _roi_extractors(model):
+            stack.enter_context(
+                mock.patch.object(module, 'forward', _roi_shape(module)))
         yield
+
+
+def _deformable_functions() -> list[tuple[type, int]]:
+    """mmcv's functions, with the place of the weight among the arguments."""
+    try:
+        from mmcv.ops.deform_conv import DeformConv2dFunction
+        from mmcv.ops.modulated_deform_conv import (
+            ModulatedDeformConv2dFunction,
+        )
+    except ImportError:  # no mmcv, or one without operators
+        return []
+    return [(DeformConv2dFunction, 2), (ModulatedDeformConv2dFunction, 3)]
+
+
+def _roi_extractors(model: nn.Module) -> list[nn.Module]:
+    if not hasattr(model, 'roi_head'):
+        return []
+    from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+    return [m for m in model.modules() if isinstance(m, SingleRoIExtractor)]
 
 
 def _roi_shape(extractor: nn.Module):
@@ -451,109 +317,3 @@ def count_model(model: nn.Module,
     raise ValueError(
         f'an image of {shape[0]}x{shape[1]} does not run through the model: '
         f'{type(failure).__name__}: {failure}') from failure
-
-
-def input_channels(model: nn.Module) -> int:
-    """Image channels a network takes: those of its first convolution."""
-    for module in model.modules():
-        if isinstance(module, _ConvNd):
-            return module.in_channels
-    return 3
-
-
-# How a paper arrived at its figures: (parameters, GFLOPs) from a Count.
-CONVENTIONS = {
-    'true': lambda c: (c.params / 1e6, c.macs / 1e9),
-    'paper': lambda c: (c.params / 1e6, c.paper_macs / 2**30),
-    'paper-layers': lambda c: (c.paper_params / 1e6, c.paper_macs / 2**30),
-}
-
-
-@dataclass
-class Comparison:
-    """One figure row of a paper beside ours.
-
-    ``params_match`` and ``gflops_match`` tell whether ours rounds to the
-    paper's printed digits; ``exact`` whether parameters equal the counted
-    target to the unit and multiply-adds differ by at most 0.1 %. None where
-    there is nothing to compare.
-    """
-    id: str
-    config: str
-    shape: list | None
-    convention: str
-    paper_params: str | None
-    our_params: float
-    params_match: bool | None
-    paper_gflops: str | None
-    our_gflops: float
-    gflops_match: bool | None
-    params: int
-    macs: int
-    exact: bool | None
-    note: str
-
-
-def prints_as(value: float, printed: str) -> bool:
-    """Whether ``value`` rounds to the digits of ``printed``."""
-    digits = len(printed.partition('.')[2])
-    return f'{value:.{digits}f}' == printed
-
-
-def paper_rows(configs: Path, config: Path | None = None) -> list[dict]:
-    """The papers' figures that have a config.
-
-    A row of ``paper_figures.json`` has
-
-    * ``id`` (unique) and ``config``, a path below ``configs/``;
-    * ``shape``, the (H, W) counted at; without it what the config trains at;
-    * ``convention``, one of ``CONVENTIONS``: how the paper counted;
-    * ``part``, the module the paper counted alone, by its dotted name;
-    * ``paper_params_M`` and ``paper_gflops`` as printed, strings because
-      their digits decide what a match is;
-    * ``computed_params`` and ``computed_macs``, our targets, exact integers;
-    * ``note``: where the paper contradicts itself.
-
-    All but the ``id``, ``config`` and ``convention`` may be left out.
-
-    Args:
-        configs (Path): The ``configs`` folder.
-        config (Path, optional): Only rows of this file.
-
-    Returns:
-        list[dict]: Rows of ``paper_figures.json``, its ``config`` now a path.
-    """
-    rows = json.loads(PAPER_FIGURES.read_text())
-    rows = [dict(row, config=configs / row['config']) for row in rows]
-    if config is None:
-        return rows
-    return [row for row in rows if row['config'].resolve() == config.resolve()]
-
-
-def compare(row: dict, result: Complexity) -> Comparison:
-    """Sets one row of a paper beside the counts of its config."""
-    tally = result.modules[row['part']] if row.get('part') else result.total
-    params, gflops = CONVENTIONS[row['convention']](tally)
-    checks = []
-    if row.get('computed_params') is not None:
-        checks.append(tally.params == row['computed_params'])
-    if row.get('computed_macs') is not None:
-        error = abs(tally.macs - row['computed_macs'])
-        checks.append(error <= 1e-3 * row['computed_macs'])
-    printed_params = row.get('paper_params_M')
-    printed_gflops = row.get('paper_gflops')
-    return Comparison(
-        id=row['id'],
-        config=str(row['config']),
-        shape=row.get('shape'),
-        convention=row['convention'],
-        paper_params=printed_params,
-        our_params=params,
-        params_match=printed_params and prints_as(params, printed_params),
-        paper_gflops=printed_gflops,
-        our_gflops=gflops,
-        gflops_match=printed_gflops and prints_as(gflops, printed_gflops),
-        params=tally.params,
-        macs=tally.macs,
-        exact=all(checks) if checks else None,
-        note=row.get('note', ''))

@@ -1,1 +1,1 @@
-"""Hooks, parameter schedulers and checkpoint compatibility: mmengine only."""
+"""Hooks and parameter schedulers: mmengine only."""

@@ -285,7 +285,7 @@ def test_a_report_holds_what_the_runs_gave(comparison, tmp_path):
     assert path.with_suffix('.png').read_bytes()[:4] == b'\x89PNG'
 
 
-KNOWN = evidence.comparisons(evidence.DEFINITIONS.parents[2] / 'configs')
+KNOWN = evidence.comparisons(evidence.DEFINITIONS.parents[3] / 'configs')
 PAIRS = [(c, arm) for c in KNOWN.values() for arm in c.arms
          if arm.name != c.baseline]
 LOADERS = ('train_dataloader', 'val_dataloader')

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mmdense.analysis import complexity
+from mmdense import networks
+from mmdense.analysis import paper_figures
 
 pytest.importorskip('mmpose')
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'complexity.py'
@@ -42,7 +43,7 @@ def pose(tmp_path):
 def rows_of(monkeypatch, tmp_path, *rows):
     file = tmp_path / 'figures.json'
     file.write_text(json.dumps(rows))
-    monkeypatch.setattr(complexity, 'PAPER_FIGURES', file)
+    monkeypatch.setattr(paper_figures, 'PAPER_FIGURES', file)
 
 
 # ResNet-18 without its classifier, then 16 1x1 filters with bias.
@@ -106,7 +107,7 @@ def test_compare_takes_a_config_by_its_name(
         tool, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     name = 'td-hm_flattenet-res18_quick_synthetic-128x96'
-    path = complexity.find_config(name)
+    path = networks.find_config(name)
     rows_of(monkeypatch, tmp_path,
             dict(config=str(path), convention='true', id='one'))
     assert tool.main([name, '--compare', '--json']) == 0

@@ -1,0 +1,24 @@
+"""What the ``prediction`` modules of the hosts share."""
+import numpy as np
+from mmengine.config import Config
+
+__all__ = ['check_pipeline', 'run_lengths']
+
+
+def check_pipeline(config: Config) -> None:
+    """The hosts prepare an image as the test data set does.
+
+    Raises:
+        ValueError: If the config does not say how.
+    """
+    dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
+    if 'pipeline' not in dataset:
+        raise ValueError('wants a test_dataloader whose dataset has a '
+                         'pipeline: images are prepared by it')
+
+
+def run_lengths(mask: np.ndarray) -> dict:
+    """A mask (H, W) as COCO's compressed run lengths, fit for JSON."""
+    from pycocotools.mask import encode
+    coded = encode(np.asfortranarray(mask, np.uint8))
+    return dict(size=coded['size'], counts=coded['counts'].decode())

@@ -1,0 +1,1 @@
+"""What operators, networks and training steps cost."""

@@ -1,0 +1,4 @@
+"""A method against its baseline: trained alike, compared seed by seed."""
+from mmdense.analysis.evidence.definitions import *  # noqa: F403
+from mmdense.analysis.evidence.report import *  # noqa: F403
+from mmdense.analysis.evidence.runs import *  # noqa: F403

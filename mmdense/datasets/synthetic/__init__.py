@@ -1,0 +1,1 @@
+"""How the synthetic people, scenes, boxes and membranes are drawn."""

@@ -1,0 +1,1 @@
+"""Figures of predictions beside the truth, in numpy: no host."""

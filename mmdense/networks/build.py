@@ -1,0 +1,34 @@
+"""The network of a config, built by its host."""
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+__all__ = ['build_model', 'input_channels']
+
+
+def build_model(config: Config) -> nn.Module:
+    """Builds a config's network through its host's registry, in eval mode.
+
+    Weights keep the values their constructors give: ``init_weights`` is not
+    called, so nothing is downloaded.
+
+    Raises:
+        ValueError: If the host refuses to build it.
+    """
+    scope = config.get('default_scope') or 'mmengine'
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            return MODELS.build(config.model).eval()
+    except Exception as error:  # a host's constructor may raise anything
+        raise ValueError(
+            'the model does not build: '
+            f'{type(error).__name__}: {error}') from error
+
+
+def input_channels(model: nn.Module) -> int:
+    """Image channels a network takes: those of its first convolution."""
+    for module in model.modules():
+        if isinstance(module, _ConvNd):
+            return module.in_channels
+    return 3

@@ -1,0 +1,128 @@
+"""Configs of any host: found by path or name, read, and asked for a size."""
+import importlib.util
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+# Before a config is read: finds the bases of the hosts' forks.
+import mmdense.registry  # noqa: F401
+from mmdense.config_path import config_path
+
+__all__ = ['find_config', 'input_shape', 'load_config']
+
+CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.onnx')
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of a config.
+
+    Args:
+        name (str | Path): A path; or, of a config of mmdense, its name as
+            :func:`mmdense.config_path` takes it; or a host's own,
+            ``mmseg::folder/file.py``.
+
+    Raises:
+        ValueError: If there is none; the message holds the nearest ones of
+            mmdense.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    try:
+        if '::' in str(name):
+            host = str(name).partition('::')[0]
+            # mmengine would set out to install it.
+            if importlib.util.find_spec(host) is None:
+                raise ModuleNotFoundError(f'{host} is not installed')
+            return Path(get_config(str(name)).filename)
+        if not path.is_absolute():
+            return config_path(str(name))
+    except FileNotFoundError as error:
+        raise ValueError(f'{name}: no such config; {error}') from error
+    except Exception as error:  # whatever mmengine makes of a wrong name
+        raise ValueError(f'{name}: no such config: '
+                         f'{type(error).__name__}: {error}') from error
+    raise ValueError(f'{name}: no such config')
+
+
+def load_config(name: str | Path, options: dict | None = None) -> Config:
+    """Reads a config of any host.
+
+    Args:
+        name (str | Path): Where it is, as :func:`find_config` takes it.
+        options (dict, optional): Changes to it by their dotted keys, what
+            ``--cfg-options`` gives.
+
+    Raises:
+        ValueError: If it is missing, is a checkpoint, does not parse, does
+            not take the options, has no ``model``, or names a host that is
+            not installed.
+    """
+    if Path(name).suffix in CHECKPOINTS:
+        raise ValueError(f'{name} is a checkpoint; wants a config (.py)')
+    path = find_config(name)
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # whatever the file's own code raises
+        raise ValueError(
+            f'{name} does not parse as a config: '
+            f'{type(error).__name__}: {error}') from error
+    try:
+        config.merge_from_dict(options or {})
+    except Exception as error:  # of mmengine: a key that holds no dict
+        raise ValueError(f'{name} does not take the options {options}: '
+                         f'{type(error).__name__}: {error}') from error
+    if 'model' not in config:
+        raise ValueError(f"{name} has no 'model'")
+    scope = config.get('default_scope') or 'mmengine'
+    if importlib.util.find_spec(scope) is None:
+        raise ValueError(f"{name}: default_scope '{scope}' is no installed "
+                         'package')
+    return config
+
+
+def input_shape(config: Config) -> tuple[int, int]:
+    """The (height, width) a config trains at.
+
+    Taken from the pose codec, the segmentation data preprocessor or crop
+    size, or the last fixed size in the training (else the test) pipeline.
+
+    Raises:
+        ValueError: If the config says none.
+    """
+    head = config.model.get('head') or {}
+    codec = head.get('decoder') or config.get('codec') or {}
+    if isinstance(codec, list):
+        codec = codec[-1]
+    if codec.get('input_size'):
+        width, height = codec['input_size']
+        return height, width
+    preprocessor = config.model.get('data_preprocessor') or {}
+    for size in (preprocessor.get('size'), config.get('crop_size')):
+        if size is not None:
+            return (size, size) if isinstance(size, int) else tuple(size)
+    multiple = preprocessor.get('pad_size_divisor') or 1
+    for loader in ('train_dataloader', 'test_dataloader'):
+        size = _pipeline_size((config.get(loader) or {}).get('dataset') or {})
+        if size is not None:
+            return tuple(-(-side // multiple) * multiple for side in size)
+    raise ValueError('the config says no input size: give --shape')
+
+
+def _pipeline_size(dataset: dict) -> tuple[int, int] | None:
+    size = None
+    if dataset.get('dataset'):
+        size = _pipeline_size(dataset['dataset'])
+    for step in dataset.get('pipeline') or ():
+        crop, scale = step.get('crop_size'), step.get('scale')
+        if _is_pair(crop):
+            size = crop[0], crop[1]
+        elif step['type'].endswith('Resize') and _is_pair(scale):
+            size = scale[1], scale[0]
+    return size
+
+
+def _is_pair(value) -> bool:
+    return (isinstance(value, list | tuple) and len(value) == 2
+            and all(isinstance(side, int) for side in value))
