@@ -29,7 +29,8 @@ from mmdense.registry import MODELS
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
 PAGES = [
-    README, *sorted(ROOT.glob('configs/**/README.md')),
+    README, ROOT / 'tools' / 'README.md', ROOT / 'tests' / 'README.md',
+    *sorted(ROOT.glob('configs/**/README.md')),
     *sorted(ROOT.glob('mmdense/**/README.md'))
 ]
 TOOLS = sorted((ROOT / 'tools').glob('*.py'))
@@ -305,8 +306,9 @@ def test_a_here_document_is_read(tmp_path):
     check_commands(text, tmp_path)
 
 
-def test_the_readme_lists_every_tool():
-    listed = {span.split()[0] for span in spans(README.read_text())}
+def test_the_page_of_the_tools_lists_every_tool():
+    page = ROOT / 'tools' / 'README.md'
+    listed = {span.split()[0] for span in spans(page.read_text())}
     assert {path.name for path in TOOLS} - listed == set()
 
 
@@ -329,7 +331,8 @@ def test_the_links_and_python_of_a_page_hold(page):
 
 def test_the_way_from_a_figure_to_a_module_can_be_gone(tmp_path, monkeypatch):
     pytest.importorskip('mmpose')
-    way = README.read_text().split('\n## From a paper')[1]
+    way = (ROOT / 'mmdense' / 'README.md').read_text().split(
+        '\n## From a paper')[1]
     module, test, neck, config = blocks(way, 'python')
     gate = types.ModuleType('mmdense.modules.channel_gate')
     exec(module, gate.__dict__)

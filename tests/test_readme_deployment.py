@@ -1,4 +1,4 @@
-"""The commands of README's deployment, run: from a checkpoint to ONNX."""
+"""The commands of the deployment, run: from a checkpoint to ONNX."""
 import os
 import re
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTION = re.search(r'^## Deployment\n(.*?)^## ',
-                    (ROOT / 'README.md').read_text(), re.M | re.S)[1]
+SECTION = (ROOT / 'tools' / 'README.md').read_text().split(
+    '\n## Deployment\n')[1]
 BLOCK = re.search(r'^```bash\n(.*?)^```', SECTION, re.M | re.S)[1]
 # What the quick start leaves behind, of an untrained network.
 QUICK_START = '''

@@ -148,11 +148,13 @@ def check_conv_in_half_precision(case, dtype, tolerance):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
 def check_conv_of_many_tiles_blocks_and_slices(dtype, monkeypatch, tolerance):
     """The smallest tiles, one block of one sample at a time."""
-    from mmdense.ops.adaptive_dilated_conv2d import triton
     small = dict(BLOCK_OUT=16, BLOCK_IN=16, BLOCK_P=16)
-    for name in ('forward_blocks', 'products_blocks', 'weight_blocks'):
-        monkeypatch.setattr(triton, name, lambda *_: small)
-    monkeypatch.setattr(triton, 'SLICE', 1)
+    kernels = 'mmdense.ops.adaptive_dilated_conv2d.triton'
+    for name in ('forward_kernel.forward_blocks',
+                 'input_kernels.products_blocks',
+                 'weight_kernel.weight_blocks'):
+        monkeypatch.setattr(f'{kernels}.{name}', lambda *_: small)
+    monkeypatch.setattr(f'{kernels}.input_kernels.SLICE', 1)
     monkeypatch.setitem(
         CASES, 'large',
         ((2, 20, 5, 7), (36, 10, 1, 3), 4, (1, 1), (0, 1), (1, 1), 2))
@@ -327,8 +329,13 @@ def check_an_empty_shift_is_empty():
 def compile_every_launch(dtype: torch.dtype) -> None:
     """Call the launchers, compiling each launch in place of running it."""
     from mmdense.ops.adaptive_dilated_conv2d import triton as conv
+    from mmdense.ops.adaptive_dilated_conv2d.triton import (
+        forward_kernel,
+        input_kernels,
+        weight_kernel,
+    )
     from mmdense.ops.channel_shift import triton as shift
-    for module in (shift, conv):
+    for module in (shift, forward_kernel, input_kernels, weight_kernel):
         for name in dir(module):
             if name.endswith('_kernel'):
                 setattr(module, name, Compiled(getattr(module, name)))

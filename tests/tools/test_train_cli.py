@@ -76,7 +76,7 @@ def test_a_config_is_found_by_its_name_and_help_says_so(tool, capsys):
 
 def test_the_hosts_script_gets_the_path_of_a_name(host, monkeypatch):
     script, config, out = host
-    monkeypatch.setattr('mmdense.analysis.complexity.config_path',
+    monkeypatch.setattr('mmdense.networks.config.config_path',
                         dict(toy=Path(config)).get)
     assert run_host_script('train', ['toy', '--resume'], '') == 0
     assert json.loads(out.read_text()) == [str(script), config, '--resume']
