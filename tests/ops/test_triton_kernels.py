@@ -149,12 +149,16 @@ def check_conv_in_half_precision(case, dtype, tolerance):
 def check_conv_of_many_tiles_blocks_and_slices(dtype, monkeypatch, tolerance):
     """The smallest tiles, one block of one sample at a time."""
     small = dict(BLOCK_OUT=16, BLOCK_IN=16, BLOCK_P=16)
-    kernels = 'mmdense.ops.adaptive_dilated_conv2d.triton'
-    for name in ('forward_kernel.forward_blocks',
-                 'input_kernels.products_blocks',
-                 'weight_kernel.weight_blocks'):
-        monkeypatch.setattr(f'{kernels}.{name}', lambda *_: small)
-    monkeypatch.setattr(f'{kernels}.input_kernels.SLICE', 1)
+    from mmdense.ops.adaptive_dilated_conv2d.triton import (
+        forward_kernel,
+        input_kernels,
+        weight_kernel,
+    )
+    for module, name in ((forward_kernel, 'forward_blocks'),
+                         (input_kernels, 'products_blocks'),
+                         (weight_kernel, 'weight_blocks')):
+        monkeypatch.setattr(module, name, lambda *_: small)
+    monkeypatch.setattr(input_kernels, 'SLICE', 1)
     monkeypatch.setitem(
         CASES, 'large',
         ((2, 20, 5, 7), (36, 10, 1, 3), 4, (1, 1), (0, 1), (1, 1), 2))
