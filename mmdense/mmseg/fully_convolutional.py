@@ -6,12 +6,12 @@ another: convolutions on one map of a dilated backbone.
 """
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from mmdense.adapters.arguments import check_config
-from mmdense.mmseg.several_maps import check_maps
+from mmdense.adapters.initial_values import OwnValuesFirst
+from mmdense.mmseg.several_maps import CheckedInputs, check_maps
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
     ConvolutionalGoogLeNet,
@@ -27,7 +27,7 @@ CLASSIFIERS = dict(
 
 
 @MODELS.register_module()
-class ConvolutionalClassifier(BaseModule):
+class ConvolutionalClassifier(OwnValuesFirst):
     """A classifier as a backbone; `tools/convert_classifier.py` fills it.
 
     Gives the image itself, whose size the head wants, and the maps at stride
@@ -61,7 +61,7 @@ class ConvolutionalClassifier(BaseModule):
 
 
 @MODELS.register_module()
-class FCNSkipHead(BaseDecodeHead):
+class FCNSkipHead(CheckedInputs, BaseDecodeHead):
     """FCN-32s, FCN-16s and FCN-8s: logits of the size of the image.
 
     Args:

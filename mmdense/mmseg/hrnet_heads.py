@@ -11,7 +11,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import FCNHead, OCRHead
 from torch import nn
 
-from mmdense.mmseg.several_maps import check_maps
+from mmdense.mmseg.several_maps import CheckedInputs, check_maps
 from mmdense.registry import MODELS
 
 STREAMS = (0, 1, 2, 3)
@@ -22,7 +22,7 @@ def _give_bias(module: ConvModule) -> None:
 
 
 @MODELS.register_module()
-class HRNetV2Head(FCNHead):
+class HRNetV2Head(CheckedInputs, FCNHead):
     """All streams at the finest one's size, mixed and classified.
 
     ``classes(ReLU(BN(W x + b)))`` at each position, x the concatenation of
@@ -55,7 +55,7 @@ class HRNetV2Head(FCNHead):
 
 
 @MODELS.register_module()
-class HRNetOCRHead(OCRHead):
+class HRNetOCRHead(CheckedInputs, OCRHead):
     """Object-contextual representations on HRNetV2's streams.
 
     The second of ``CascadeEncoderDecoder``'s heads: the first one's logits,

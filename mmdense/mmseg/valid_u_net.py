@@ -12,6 +12,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmdense.adapters.arguments import check_options
+from mmdense.mmseg.several_maps import CheckedInputs
 from mmdense.modules.arguments import check_positive
 from mmdense.modules.overlap_tile import overlap_tile
 from mmdense.modules.u_net import UNet, context, crop_center
@@ -71,7 +72,7 @@ class WeightMapSampler:
 
 
 @MODELS.register_module()
-class ValidConvHead(BaseDecodeHead):
+class ValidConvHead(CheckedInputs, BaseDecodeHead):
     """A 1x1 classifier that learns from the middle of the label map.
 
     For a backbone of unpadded convolutions: the label map is cropped to the
