@@ -1,20 +1,24 @@
 """The Flattening Module as a neck for any host."""
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmdense.adapters.initial_values import OwnValuesFirst
+from mmdense.adapters.norms import BATCH_NORM, norm_from
 from mmdense.arguments import check_axes, check_sequence
 from mmdense.modules.flattening import FlatteningModule
+from mmdense.modules.once import warn_once
 from mmdense.registry import MODELS
 
 
 @MODELS.register_module()
-class FlatteningNeck(BaseModule):
+class FlatteningNeck(OwnValuesFirst):
     """Coarse backbone features in, fine features out (FlatteNet).
 
     The host's stock head goes behind it, without deconvolutions: one 1x1
-    convolution on ``out_channels`` channels is the paper's predictor.
+    convolution on ``out_channels`` channels is the paper's predictor. A neck
+    does not see that head, nor the image: ``print(model.neck)`` shows the
+    ``out_channels`` that the head's ``in_channels`` must be.
 
     Args:
         in_channels (int): Channels of the backbone feature that is used.
@@ -27,9 +31,12 @@ class FlatteningNeck(BaseModule):
             stacked position-major along the channels, for a head that
             predicts there (``FoldedHeatmapHead``).
         in_index (int): Which of the backbone's features to use.
-        init_cfg (dict | list[dict], optional): As in mmengine.
+        norm_cfg (dict): Norm behind every convolution, as in the hosts.
+        init_cfg (dict | list[dict], optional): As in mmengine; what it names
+            is set after the module's own initial values.
 
     Raises:
+        TypeError: If an argument is of another kind.
         ValueError: If a group number or ``upscale`` does not fit the
             channels; in ``forward``, if the feature has other channels than
             ``in_channels`` or there is none at ``in_index``.
@@ -43,6 +50,7 @@ class FlatteningNeck(BaseModule):
                  seed: int = 0,
                  rearrange: bool = True,
                  in_index: int = -1,
+                 norm_cfg: dict = BATCH_NORM,
                  init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
         if not isinstance(in_index, int):
@@ -51,7 +59,8 @@ class FlatteningNeck(BaseModule):
         self.in_index = in_index
         self.rearrange = rearrange
         self.module = FlatteningModule(in_channels, upscale, layers,
-                                       rearrangement, seed)
+                                       rearrangement, seed,
+                                       norm_from(norm_cfg))
 
     @property
     def out_channels(self) -> int:
@@ -82,4 +91,26 @@ class FlatteningNeck(BaseModule):
                 f'FlatteningNeck wants in_channels={self.in_channels} at '
                 f'in_index={self.in_index}, the backbone gives shapes '
                 f'{[tuple(f.shape) for f in feats]}')
-        return (self.module(x) if self.rearrange else self.module.coarse(x), )
+        out = self.module(x) if self.rearrange else self.module.coarse(x)
+        if self.training:
+            self._check_stride(feats, x, out)
+        return (out, )
+
+    def extra_repr(self) -> str:
+        return f'out_channels={self.out_channels}'
+
+    def _check_stride(self, feats: Sequence[Tensor], x: Tensor,
+                      out: Tensor) -> None:
+        """Warn where the fine map would be finer than the finest feature."""
+        rows = out.shape[2]
+        if not self.rearrange:
+            rows = rows * self.module.rearrangement.upscale
+        finest = max(f.shape[2] for f in feats)
+        # Equal features are those of a plain transformer.
+        if x.shape[2] < finest < rows:
+            warn_once(
+                'FlatteningNeck: the fine map must not be finer than the '
+                f'finest feature, got {rows} rows of {x.shape[2]} where the '
+                f'backbone also gives {finest}; FlatteNet is for a backbone '
+                'without dilations: strides=(1, 2, 2, 2), '
+                'dilations=(1, 1, 1, 1)')

@@ -1,9 +1,9 @@
 """CPN's global net as a neck."""
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmdense.adapters.initial_values import OwnValuesFirst
 from mmdense.arguments import (
     check_at_least,
     check_axes,
@@ -14,7 +14,7 @@ from mmdense.registry import MODELS
 
 
 @MODELS.register_module()
-class GlobalNeck(BaseModule):
+class GlobalNeck(OwnValuesFirst):
     """Stages in; the first of them as they are, then merged ones, out.
 
     Args:

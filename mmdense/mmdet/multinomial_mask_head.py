@@ -25,13 +25,13 @@ class MultinomialMaskHead(FCNMaskHead):
     Args:
         num_classes (int): Of objects; the logits have one channel more, the
             background's, at the end.
-        loss_mask (dict): A multinomial loss of mmdet.
+        loss_mask (dict): A softmax loss of mmdet.
         **kwargs: Of mmdet's ``FCNMaskHead``.
 
     Raises:
         TypeError: If ``num_classes`` is no integer.
-        ValueError: If it is below 1, or ``class_agnostic`` is set: one class
-            cannot compete.
+        ValueError: If it is below 1, ``class_agnostic`` is set (one class
+            cannot compete), or the loss is one of sigmoids.
     """
 
     def __init__(self,
@@ -45,6 +45,11 @@ class MultinomialMaskHead(FCNMaskHead):
         super().__init__(
             num_classes=num_classes + 1, loss_mask=loss_mask, **kwargs)
         self.num_classes = num_classes
+        for name in ('use_sigmoid', 'use_mask'):
+            if getattr(self.loss_mask, name, False):
+                raise ValueError(
+                    'MultinomialMaskHead: loss_mask must be a loss of softmax '
+                    f'such as {CROSS_ENTROPY}, got {loss_mask} with {name}')
 
     def loss_and_target(self, mask_preds: Tensor, sampling_results: list,
                         batch_gt_instances: list, rcnn_train_cfg) -> dict:

@@ -31,6 +31,9 @@ class FoldedHeatmapHead(HeatmapHead):
 
     Raises:
         TypeError, ValueError: If a number is no positive integer.
+        ValueError: In ``loss``, if the heatmaps of the samples have not
+            ``upscale`` times the size of the feature; in ``forward``, if it
+            has other channels.
     """
 
     def __init__(self,
@@ -87,6 +90,7 @@ class FoldedHeatmapHead(HeatmapHead):
         predicted = self.coarse(feats)
         heatmaps = torch.stack(
             [d.gt_fields.heatmaps for d in batch_data_samples])
+        self._check_sizes(predicted, heatmaps)
         weights = torch.cat([
             d.gt_instance_labels.keypoint_weights for d in batch_data_samples
         ])
@@ -102,6 +106,19 @@ class FoldedHeatmapHead(HeatmapHead):
                 mask=to_numpy(weights) > 0)
             losses['acc_pose'] = heatmaps.new_tensor(accuracy)
         return losses
+
+    def _check_sizes(self, predicted: Tensor, heatmaps: Tensor) -> None:
+        """The target is that of another network: say which sides would do."""
+        u = self.upscale
+        h, w = predicted.shape[2:]
+        got = tuple(heatmaps.shape[2:])
+        if got != (h * u, w * u):
+            raise ValueError(
+                f'FoldedHeatmapHead: heatmap_size must be {w * u} x {h * u} '
+                f'(width, height), a map of {w} x {h} with upscale={u}, got '
+                f'{got[1]} x {got[0]}; at stride 4 both sides of input_size '
+                f'must be multiples of {4 * u}, and the backbone must end at '
+                f'stride {4 * u}, without dilations')
 
     def _by_keypoint(self, coarse: Tensor) -> Tensor:
         """(N, u^2 * K, H, W) to (N, K, u^2 * H, W).

@@ -6,11 +6,12 @@ another: convolutions on one map of a dilated backbone.
 """
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
+from mmdense.adapters.initial_values import OwnValuesFirst
 from mmdense.arguments import check_config, check_maps
+from mmdense.mmseg.checked_inputs import CheckedInputs
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
     ConvolutionalGoogLeNet,
@@ -26,7 +27,7 @@ CLASSIFIERS = dict(
 
 
 @MODELS.register_module()
-class ConvolutionalClassifier(BaseModule):
+class ConvolutionalClassifier(OwnValuesFirst):
     """A classifier as a backbone; `tools/convert_classifier.py` fills it.
 
     Gives the image itself, whose size the head wants, and the maps at stride
@@ -60,7 +61,7 @@ class ConvolutionalClassifier(BaseModule):
 
 
 @MODELS.register_module()
-class FCNSkipHead(BaseDecodeHead):
+class FCNSkipHead(CheckedInputs, BaseDecodeHead):
     """FCN-32s, FCN-16s and FCN-8s: logits of the size of the image.
 
     Args:

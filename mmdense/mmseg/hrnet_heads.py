@@ -12,6 +12,7 @@ from mmseg.models.decode_heads import FCNHead, OCRHead
 from torch import nn
 
 from mmdense.arguments import check_maps
+from mmdense.mmseg.checked_inputs import CheckedInputs
 from mmdense.registry import MODELS
 
 STREAMS = (0, 1, 2, 3)
@@ -22,7 +23,7 @@ def _give_bias(module: ConvModule) -> None:
 
 
 @MODELS.register_module()
-class HRNetV2Head(FCNHead):
+class HRNetV2Head(CheckedInputs, FCNHead):
     """All streams at the finest one's size, mixed and classified.
 
     ``classes(ReLU(BN(W x + b)))`` at each position, x the concatenation of
@@ -55,7 +56,7 @@ class HRNetV2Head(FCNHead):
 
 
 @MODELS.register_module()
-class HRNetOCRHead(OCRHead):
+class HRNetOCRHead(CheckedInputs, OCRHead):
     """Object-contextual representations on HRNetV2's streams.
 
     The second of ``CascadeEncoderDecoder``'s heads: the first one's logits,

@@ -5,16 +5,19 @@ Semantic Segmentation*, arXiv:1805.10180, Section 3.3, Fig. 2.
 """
 from collections.abc import Sequence
 
-from mmcv.cnn import build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
+from mmdense.adapters.initial_values import OwnValuesFirst
+from mmdense.adapters.norms import BATCH_NORM, norm_from
 from mmdense.arguments import (
     check_config,
     check_maps,
     check_options,
     check_positive,
 )
+from mmdense.mmseg.checked_inputs import CheckedInputs
+from mmdense.modules.conv_norm import Norm
 from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
 from mmdense.modules.global_attention_upsample import GlobalAttentionUpsample
 from mmdense.modules.squeeze_excite_attention import SqueezeExciteAttention
@@ -24,19 +27,19 @@ ATTENTIONS = dict(
     FeaturePyramidAttention=FeaturePyramidAttention,
     SqueezeExciteAttention=SqueezeExciteAttention)
 
-# The network of Fig. 2, and its norm.
+# The network of Fig. 2.
 PYRAMID = dict(type='FeaturePyramidAttention')
 UPSAMPLE = dict()
-BATCH_NORM = dict(type='BN')
 
 
 @MODELS.register_module()
-class PyramidAttentionHead(BaseDecodeHead):
+class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
     """Attention on the coarsest map, then one upsample per finer map.
 
     The logits have the size of the finest map (1/4 with a ResNet); without
-    upsamples, of the coarsest. Training wants at least two images per
-    process, or synchronised norms: the global context has one pixel an image.
+    upsamples, of the coarsest. The global context has one pixel an image, so
+    its batch norms train on as many values as there are images: with one the
+    training stops, below eight (per process, or of all with SyncBN) it warns.
 
     Args:
         in_channels (Sequence[int]): Of the maps, fine to coarse.
@@ -55,7 +58,9 @@ class PyramidAttentionHead(BaseDecodeHead):
     Raises:
         TypeError: If an argument is of another kind.
         ValueError: If neither part is there, the attention's type is
-            unknown, or ``conv_cfg`` or ``act_cfg`` asks for another layer.
+            unknown, or ``conv_cfg`` or ``act_cfg`` asks for another layer;
+            in ``forward``, if the backbone's maps have other channels, or a
+            norm trains on one value.
     """
 
     def __init__(self,
@@ -68,7 +73,7 @@ class PyramidAttentionHead(BaseDecodeHead):
                  **kwargs):
         check_maps(in_channels, in_index)
         check_positive(channels=channels)
-        check_config(norm_cfg=norm_cfg)
+        norm = norm_from(norm_cfg)
         if attention is not None:
             check_config(ATTENTIONS, attention=attention)
         if upsample is not None:
@@ -92,7 +97,8 @@ class PyramidAttentionHead(BaseDecodeHead):
                              'alone is an FCNHead with num_convs=0')
         self.attention = None
         if attention is not None:
-            self.attention = self._build_attention(width, **attention)
+            self.attention = self._build_attention(
+                width, norm, **attention)
             width = self.channels
         self.upsamples = nn.ModuleList()
         if upsample is not None:
@@ -103,18 +109,15 @@ class PyramidAttentionHead(BaseDecodeHead):
                         width,
                         self.channels,
                         align_corners=self.align_corners,
-                        norm=self._norm,
+                        norm=norm,
                         **upsample))
                 width = self.channels
 
-    def _norm(self, channels: int) -> nn.Module:
-        return build_norm_layer(self.norm_cfg, channels)[1]
-
-    def _build_attention(self, width: int, type: str, **options) -> nn.Module:
+    def _build_attention(self, width: int, norm: Norm, type: str,
+                         **options) -> nn.Module:
         if type == 'FeaturePyramidAttention':
             options['align_corners'] = self.align_corners
-        return ATTENTIONS[type](
-            width, self.channels, norm=self._norm, **options)
+        return ATTENTIONS[type](width, self.channels, norm=norm, **options)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Backbone maps, fine to coarse, to logits (N, classes, H, W)."""

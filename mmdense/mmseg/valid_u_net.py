@@ -5,12 +5,14 @@ for Biomedical Image Segmentation*, arXiv:1505.04597.
 """
 import torch
 from mmengine.model import BaseModule
+from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.losses import accuracy
 from mmseg.models.segmentors import EncoderDecoder
-from torch import Tensor, nn
+from mmseg.structures import SegDataSample
+from torch import Tensor
 
 from mmdense.arguments import check_options, check_positive
+from mmdense.mmseg.checked_inputs import CheckedInputs
 from mmdense.modules.overlap_tile import overlap_tile
 from mmdense.modules.u_net import UNet, context, crop_center
 from mmdense.registry import MODELS
@@ -46,15 +48,38 @@ class ValidUNet(BaseModule):
         return (self.net(x), )
 
 
+class WeightMapSampler:
+    """A pixel sampler of mmseg that brings the weight maps to the loss.
+
+    Args:
+        sampler (BasePixelSampler, optional): Another one, whose weights are
+            multiplied by the maps.
+
+    Attributes:
+        weights (Tensor): The maps of the batch, (N, H, W); set before use.
+    """
+
+    def __init__(self, sampler=None):
+        self.sampler = sampler
+        self.weights = None
+
+    def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
+        """Weights of the pixels, (N, H, W)."""
+        if self.sampler is None:
+            return self.weights
+        return self.weights * self.sampler.sample(seg_logit, seg_label)
+
+
 @MODELS.register_module()
-class ValidConvHead(BaseDecodeHead):
+class ValidConvHead(CheckedInputs, BaseDecodeHead):
     """A 1x1 classifier that learns from the middle of the label map.
 
     For a backbone of unpadded convolutions: the label map is cropped to the
     logits, and neither is ever resized. With ``weighted`` the loss of each
     pixel is multiplied by the data sample's ``gt_weight_map``, cropped
-    alike. mmseg's losses take the mean over pixels where the energy of the
-    paper is the sum, and the sign it leaves out.
+    alike, and by the weights of the ``sampler``, if there is one. mmseg's
+    losses take the mean over pixels where the energy of the paper is the sum,
+    and the sign it leaves out.
 
     Args:
         in_channels (int): Of the backbone's map.
@@ -81,6 +106,8 @@ class ValidConvHead(BaseDecodeHead):
             init_cfg=init_cfg,
             **kwargs)
         self.weighted = weighted
+        if weighted:
+            self.sampler = WeightMapSampler(self.sampler)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Backbone maps to logits (N, classes, H, W)."""
@@ -90,32 +117,20 @@ class ValidConvHead(BaseDecodeHead):
                      batch_data_samples: list) -> dict[str, Tensor]:
         """Losses and pixel accuracy in the middle of the label maps."""
         size = seg_logits.shape[2:]
-        labels = self._stack_batch_gt(batch_data_samples).squeeze(1)
-        weights = None
+        labels = self._stack_batch_gt(batch_data_samples)
         if self.weighted:
             weights = torch.cat(
                 [s.gt_weight_map.data for s in batch_data_samples])
-            if weights.shape != labels.shape:
+            wanted = labels.squeeze(1).shape
+            if weights.shape != wanted:
                 raise ValueError(
-                    'gt_weight_map wants the size of the label map, '
-                    f'{tuple(labels.shape)}, got {tuple(weights.shape)}')
-            weights = crop_center(weights, *size)
-        labels = crop_center(labels, *size)
-        losses = {}
-        criteria = self.loss_decode
-        if not isinstance(criteria, nn.ModuleList):
-            criteria = [criteria]
-        for criterion in criteria:
-            loss = criterion(
-                seg_logits,
-                labels,
-                weight=weights,
-                ignore_index=self.ignore_index)
-            name = criterion.loss_name
-            losses[name] = losses.get(name, 0) + loss
-        losses['acc_seg'] = accuracy(
-            seg_logits, labels, ignore_index=self.ignore_index)
-        return losses
+                    'ValidConvHead: gt_weight_map must have the size of the '
+                    f'label map, {tuple(wanted)}, got {tuple(weights.shape)}')
+            self.sampler.weights = crop_center(weights, *size).contiguous()
+        return super().loss_by_feat(seg_logits, [
+            SegDataSample(gt_sem_seg=PixelData(data=label))
+            for label in crop_center(labels, *size)
+        ])
 
     def predict_by_feat(self, seg_logits: Tensor,
                         batch_img_metas: list[dict]) -> Tensor:

@@ -1,12 +1,17 @@
 """Convolution with batch norm, as every convolution of a decoder here is."""
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdense.arguments import check_map, check_positive
+from mmdense.modules.once import warn_once
 
 Norm = Callable[[int], nn.Module]
+# A batch norm of two values gives their order and nothing else: plus or minus
+# one. From about eight on their sizes count.
+FEW_VALUES = 8
 
 
 def conv_norm(in_channels: int,
@@ -67,8 +72,56 @@ def init_conv_norms(module: nn.Module) -> None:
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
         elif isinstance(getattr(part, 'weight', None), nn.Parameter):
-            nn.init.ones_(part.weight)
-            nn.init.zeros_(part.bias)
+            init_norm(part)
+
+
+def init_norm(norm: nn.Module) -> None:
+    """One and zero for what a norm multiplies with and adds, if it does."""
+    if norm.weight is not None:
+        nn.init.ones_(norm.weight)
+        nn.init.zeros_(norm.bias)
+
+
+def check_values(norm: nn.Module, x: Tensor, part: str,
+                 way_out: str = '') -> None:
+    """Refuse a batch norm that trains on one value a channel; warn of few.
+
+    Args:
+        norm (nn.Module): Any norm; those that need no other image pass.
+        x (Tensor): Of the size of its input, (N, C, H, W).
+        part (str): Of the network, for messages.
+        way_out (str): What else than more images may help.
+
+    Raises:
+        ValueError: If the norm trains on one value a channel. Below
+            ``FEW_VALUES`` there is a warning instead.
+    """
+    batch = isinstance(norm, nn.modules.batchnorm._BatchNorm)
+    single = isinstance(norm, nn.modules.instancenorm._InstanceNorm)
+    if not (norm.training and (batch or single)):
+        return
+    n, _, h, w = x.shape
+    values = h * w * (n if batch else 1)
+    if isinstance(norm, nn.SyncBatchNorm) and torch.distributed.is_available(
+    ) and torch.distributed.is_initialized():
+        values = values * torch.distributed.get_world_size()
+    if values >= FEW_VALUES or values == 0:
+        return
+    fault = (f'{part}: {type(norm).__name__} must see more than one value per '
+             f'channel in training, and at least {FEW_VALUES} to learn from '
+             f'them, got {values} (here {n} images of {h} x {w} positions); '
+             'load more images per GPU, use SyncBN over several GPUs, or GN, '
+             f'which needs no other image{way_out}')
+    if values == 1:
+        raise ValueError(fault)
+    warn_once(fault)
+
+
+def run_on_few(block: nn.Sequential, x: Tensor, *text: str) -> Tensor:
+    """A :func:`conv_norm` of ``x``, its norm checked by
+    :func:`check_values`."""
+    check_values(block[1], x, *text)
+    return block(x)
 
 
 def resize_like(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:

@@ -14,6 +14,7 @@ from mmdense.modules.conv_norm import (
     conv_norm,
     init_conv_norms,
     resize_like,
+    run_on_few,
 )
 
 POOLINGS = dict(average=F.avg_pool2d, max=F.max_pool2d)
@@ -51,7 +52,8 @@ class FeaturePyramidAttention(nn.Module):
 
     Raises:
         ValueError: If there is no kernel, one is even, or ``pooling`` is
-            unknown.
+            unknown; in training, if a batch norm sees a single value a
+            channel. Below eight there is a warning.
     """
 
     def __init__(self,
@@ -107,12 +109,14 @@ class FeaturePyramidAttention(nn.Module):
         pool = POOLINGS[self.pooling]
         levels, y = [], x
         for down in self.down:
-            y = down(pool(y, 2, ceil_mode=True))  # half the size, rounded up
+            # half the size, rounded up
+            y = self._level(down, pool(y, 2, ceil_mode=True))
             levels.append(y)
-        y = self.lateral[-1](levels[-1])
+        y = self._level(self.lateral[-1], levels[-1])
         for lateral, level in zip(
                 self.lateral[-2::-1], levels[-2::-1], strict=True):
-            y = lateral(level) + resize_like(y, level, self.align_corners)
+            y = resize_like(y, level, self.align_corners)
+            y = self._level(lateral, level) + y
         return resize_like(self.project(y), x, self.align_corners)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,5 +124,13 @@ class FeaturePyramidAttention(nn.Module):
         check_map(x, self.value[0].in_channels)
         out = self.value(x) * self.pyramid(x)
         if self.context is not None:
-            out = out + self.context(F.adaptive_avg_pool2d(x, 1))
+            out = out + run_on_few(
+                self.context, F.adaptive_avg_pool2d(x, 1),
+                'FeaturePyramidAttention, the global pooling branch',
+                '; or set global_pooling=False')
         return out
+
+    def _level(self, block: nn.Sequential, x: Tensor) -> Tensor:
+        return run_on_few(
+            block, x, 'FeaturePyramidAttention, a level of the pyramid',
+            '; or take larger crops or fewer kernel_sizes')

@@ -4,11 +4,13 @@ Source: X. Cai and Y.-F. Pu, *FlatteNet: A Simple Versatile Framework for
 Dense Pixelwise Prediction*, arXiv:1909.09961, Section III-B, Fig. 2 and 3,
 Tables I, VII, IX and XI.
 """
+import warnings
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from mmdense.arguments import check_map, check_positive, check_sequence
+from mmdense.modules.conv_norm import Norm, init_norm
 from mmdense.modules.rearrangement import Rearrangement, channel_shuffle
 
 
@@ -39,9 +41,21 @@ def _init_conv(conv: nn.Conv2d, nonlinearity: str) -> None:
     nn.init.kaiming_normal_(conv.weight, nonlinearity=nonlinearity)
 
 
-def _init_norm(norm: nn.BatchNorm2d) -> None:
-    nn.init.ones_(norm.weight)
-    nn.init.zeros_(norm.bias)
+def _warn_of_lost_inputs(channels: int, first: int, second: int) -> None:
+    """Say how many inputs an output sees, if not all.
+
+    The shuffle deals the groups of the first convolution out in turn, so the
+    ``channels / second`` neighbours that a group of the second one reads come
+    from ``min(first, channels / second)`` of them: from all of them if and
+    only if ``first * second <= channels``.
+    """
+    if first * second > channels:
+        seen = channels // second * (channels // first)
+        warnings.warn(
+            'DepthwiseSeparableGroupConv: groups_first * groups_second must '
+            f'be at most in_channels={channels}, got {first} * {second} = '
+            f'{first * second}; each output sees {seen} of the {channels} '
+            'inputs', stacklevel=3)
 
 
 class DepthwiseSeparableGroupConv(nn.Module):
@@ -55,7 +69,9 @@ class DepthwiseSeparableGroupConv(nn.Module):
     The paper asks for the complementary condition ``groups_first *
     groups_second == in_channels``, with which every output sees every input
     channel exactly once. It is not enforced: the paper's own detection model
-    (32, 32 on 2048 channels) departs from it and is dense all the same.
+    (32, 32 on 2048 channels) departs from it and is dense all the same, as
+    every product up to ``in_channels`` is. A greater one disconnects outputs
+    from inputs, with a warning.
 
     Args:
         in_channels (int): Channels of the input.
@@ -68,6 +84,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
         multiplier (int): Output channels over input channels.
         activation (str): ``'PReLU'`` (channel-wise, slopes 1 at the start) or
             ``'ReLU'``, after the first pointwise convolution.
+        norm (Callable[[int], nn.Module]): Makes a norm from its channels.
 
     Raises:
         ValueError: If a group number does not divide the channels (the
@@ -82,11 +99,13 @@ class DepthwiseSeparableGroupConv(nn.Module):
                  kernel_size: int = 3,
                  stride: int = 1,
                  multiplier: int = 1,
-                 activation: str = 'PReLU'):
+                 activation: str = 'PReLU',
+                 norm: Norm = nn.BatchNorm2d):
         super().__init__()
         _check_geometry(kernel_size, stride, multiplier)
         _check_divides('groups_first', groups_first, in_channels)
         _check_divides('groups_second', groups_second, in_channels)
+        _warn_of_lost_inputs(in_channels, groups_first, groups_second)
         if activation not in ('PReLU', 'ReLU'):
             raise ValueError(
                 f"activation wants 'PReLU' or 'ReLU', got {activation!r}")
@@ -100,10 +119,10 @@ class DepthwiseSeparableGroupConv(nn.Module):
             kernel_size // 2,
             groups=in_channels,
             bias=False)
-        self.depthwise_norm = nn.BatchNorm2d(in_channels)
+        self.depthwise_norm = norm(in_channels)
         self.first = nn.Conv2d(
             in_channels, in_channels, 1, groups=groups_first, bias=False)
-        self.first_norm = nn.BatchNorm2d(in_channels)
+        self.first_norm = norm(in_channels)
         self.activation = nn.PReLU(in_channels) if activation == 'PReLU' \
             else nn.ReLU(inplace=True)
         self.second = nn.Conv2d(
@@ -112,7 +131,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
             1,
             groups=groups_second,
             bias=False)
-        self.second_norm = nn.BatchNorm2d(self.out_channels)
+        self.second_norm = norm(self.out_channels)
         self.relu = nn.ReLU(inplace=True)
         self.init_weights()
 
@@ -122,7 +141,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
         _init_conv(self.first, 'linear')
         _init_conv(self.second, 'relu')
         for norm in (self.depthwise_norm, self.first_norm, self.second_norm):
-            _init_norm(norm)
+            init_norm(norm)
         if isinstance(self.activation, nn.PReLU):
             nn.init.ones_(self.activation.weight)
 
@@ -145,23 +164,27 @@ class RegularConv(nn.Module):
     Args:
         in_channels (int): Channels of the input.
         multiplier (int): Output channels over input channels.
+        norm (Callable[[int], nn.Module]): Makes a norm from its channels.
 
     Raises:
         ValueError: If ``multiplier`` is below 1.
     """
 
-    def __init__(self, in_channels: int, multiplier: int = 1):
+    def __init__(self,
+                 in_channels: int,
+                 multiplier: int = 1,
+                 norm: Norm = nn.BatchNorm2d):
         super().__init__()
         check_positive(in_channels=in_channels, multiplier=multiplier)
         self.out_channels = multiplier * in_channels
         self.conv = nn.Conv2d(in_channels, self.out_channels, 1, bias=False)
-        self.norm = nn.BatchNorm2d(self.out_channels)
+        self.norm = norm(self.out_channels)
         self.relu = nn.ReLU(inplace=True)
         self.init_weights()
 
     def init_weights(self) -> None:
         _init_conv(self.conv, 'relu')
-        _init_norm(self.norm)
+        init_norm(self.norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, multiplier * C, H, W)."""
@@ -182,6 +205,7 @@ class FlatteningModule(nn.Module):
             and takes its arguments.
         rearrangement (str): Kind of :class:`Rearrangement`.
         seed (int): Of the random permutation; other kinds ignore it.
+        norm (Callable[[int], nn.Module]): Makes each norm of the layers.
 
     Attributes:
         out_channels (int): Channels of the fine features, the last layer's
@@ -197,7 +221,8 @@ class FlatteningModule(nn.Module):
                  upscale: int,
                  layers: Sequence[dict],
                  rearrangement: str = 'channel_shuffle',
-                 seed: int = 0):
+                 seed: int = 0,
+                 norm: Norm = nn.BatchNorm2d):
         super().__init__()
         check_sequence(layers=layers)
         if not layers:
@@ -213,7 +238,8 @@ class FlatteningModule(nn.Module):
             layer = RegularConv if arguments.pop('regular', False) \
                 else DepthwiseSeparableGroupConv
             try:
-                self.layers.append(layer(channels, **arguments))
+                self.layers.append(
+                    layer(channels, norm=norm, **arguments))
             except (TypeError, ValueError) as error:
                 raise type(error)(f'layers[{index}]: {error}') from None
             channels = self.layers[-1].out_channels

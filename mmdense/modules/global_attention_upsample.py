@@ -12,6 +12,7 @@ from mmdense.modules.conv_norm import (
     conv_norm,
     init_conv_norms,
     resize_like,
+    run_on_few,
 )
 
 
@@ -35,7 +36,9 @@ class GlobalAttentionUpsample(nn.Module):
         norm (Callable[[int], nn.Module]): Makes a norm from its channels.
 
     Raises:
-        ValueError: If ``kernel_size`` is even or below 1.
+        ValueError: If ``kernel_size`` is even or below 1; in training, if the
+            weight's batch norm sees a single image. Below eight there is a
+            warning.
     """
 
     def __init__(self,
@@ -84,6 +87,9 @@ class GlobalAttentionUpsample(nn.Module):
         check_map(high, self.high_channels, 'high')
         fine = self.reduce(low)
         if self.weight is not None:
-            fine = fine * self.weight(F.adaptive_avg_pool2d(high, 1))
+            fine = fine * run_on_few(
+                self.weight, F.adaptive_avg_pool2d(high, 1),
+                'GlobalAttentionUpsample, the weight from the global context',
+                '; or set global_context=False')
         high = self.project(high)
         return resize_like(high, low, self.align_corners) + fine

@@ -1,15 +1,22 @@
 """FlatteningNeck: feature tuples in and out, values that survive a host."""
+import re
+import warnings
+from pathlib import Path
+
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip('mmengine')
 
 from mmengine.model import BaseModule  # noqa: E402
 
 from mmdense.adapters.flattening_neck import FlatteningNeck  # noqa: E402
+from mmdense.modules import once  # noqa: E402
 from mmdense.modules.rearrangement import unfold  # noqa: E402
 from mmdense.registry import MODELS  # noqa: E402
 
+PAGE = Path(__file__).parents[2] / 'configs/mmpose/flattenet/README.md'
 CONFIG = dict(
     type='mmdense.FlatteningNeck',
     in_channels=16,
@@ -98,3 +105,105 @@ def test_initial_values_survive_a_parents_init_cfg():
     assert torch.equal(layer.first_norm.weight, torch.ones(64))
     # one over the square root of the fan-in of a group, 8
     assert layer.first.weight.std().item() == pytest.approx(.354, rel=.15)
+
+
+def table():
+    """Rows of the page's table of groups: integers."""
+    rows = re.findall(r'^\| (\d+) \| \((\d+), (\d+)\) \| (\d+) \| (\d+) \|',
+                      PAGE.read_text(), re.M)
+    return [tuple(map(int, row)) for row in rows]
+
+
+def test_the_pages_table_has_the_usual_widths():
+    assert [row[0] for row in table()] == [256, 320, 512, 768, 1024, 2048]
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('channels, first, second, multiplier, head', table())
+def test_a_row_of_the_pages_table_builds_a_dense_layer(
+        channels, first, second, multiplier, head):
+    neck = FlatteningNeck(
+        channels, 8, [
+            dict(groups_first=first, groups_second=second,
+                 multiplier=multiplier)
+        ], rearrange=False).eval()
+    assert neck.out_channels == 64 * head
+    # Slopes of 1 and no ReLU: linear, so that its answer to one input alone
+    # is its gradient with respect to it.
+    neck.module.layers[0].relu = nn.Identity()
+    with torch.no_grad():
+        answer, = neck((torch.eye(channels)[:, :, None, None], ))
+    assert answer.shape == (channels, 64 * head, 1, 1)
+    assert answer.all()
+
+
+def test_norm_cfg_makes_every_norm_and_keeps_the_names():
+    plain = MODELS.build(CONFIG)
+    for norm_cfg, kind in ((dict(type='SyncBN', requires_grad=True),
+                            nn.SyncBatchNorm),
+                           (dict(type='GN', num_groups=2), nn.GroupNorm)):
+        neck = MODELS.build(dict(CONFIG, norm_cfg=norm_cfg))
+        layer = neck.module.layers[0]
+        for name in ('depthwise_norm', 'first_norm', 'second_norm'):
+            assert isinstance(getattr(layer, name), kind)
+        names = dict(neck.named_parameters())
+        assert list(names) == list(dict(plain.named_parameters()))
+    frozen = MODELS.build(
+        dict(CONFIG, norm_cfg=dict(type='BN', requires_grad=False)))
+    assert not frozen.module.layers[0].first_norm.weight.requires_grad
+    with pytest.raises(ValueError, match='norm_cfg wants a type'):
+        MODELS.build(dict(CONFIG, norm_cfg=dict(num_groups=2)))
+
+
+def test_the_users_init_cfg_has_the_last_word(tmp_path):
+    """And what it does not name keeps the paper's values."""
+    own = dict(type='Constant', layer='Conv2d', val=3)
+    neck = MODELS.build(dict(CONFIG, init_cfg=own))
+    neck.init_weights()
+    layer = neck.module.layers[0]
+    assert (layer.first.weight == 3).all() and neck.init_cfg == own
+    assert (layer.activation.weight == 1).all()
+    with torch.no_grad():
+        layer.second.weight.fill_(5)
+    # As in a network's checkpoint.
+    torch.save({f'neck.{k}': v for k, v in neck.state_dict().items()},
+               tmp_path / 'own.pth')
+    saved = dict(type='Pretrained', checkpoint=str(tmp_path / 'own.pth'),
+                 prefix='neck.')
+    # mmengine's order: what was saved comes last.
+    neck = MODELS.build(dict(CONFIG, init_cfg=[saved, own]))
+    neck.init_weights()
+    assert (neck.module.layers[0].second.weight == 5).all()
+
+
+def test_the_global_necks_init_cfg_has_the_last_word():
+    neck = MODELS.build(
+        dict(type='mmdense.GlobalNeck', in_channels=[4, 8], out_channels=8,
+             groups=4,
+             init_cfg=dict(type='Constant', layer='GroupNorm', val=7)))
+    neck.init_weights()
+    norm = neck.global_net.laterals[0][1]
+    assert (norm.weight == 7).all()
+
+
+@pytest.mark.parametrize('rearrange', [True, False])
+def test_dilations_left_in_the_backbone_are_named_once(rearrange):
+    once._warn.cache_clear()
+    neck = MODELS.build(dict(
+        CONFIG, upscale=4, layers=[dict(groups_first=4, groups_second=4)],
+        rearrange=rearrange))
+    # Strides 4 and 8 where 4 and 16 are meant, and a plain transformer's.
+    dilated = torch.randn(2, 8, 8, 8), torch.randn(2, 16, 4, 4)
+    with pytest.warns(UserWarning, match='got 16 rows of 4 .* gives 8;'):
+        neck(dilated)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        neck(dilated)
+        once._warn.cache_clear()
+        neck((torch.randn(2, 8, 16, 16), dilated[1]))
+        neck((dilated[1], dilated[1]))
+        neck((dilated[1], ))
+
+
+def test_its_channels_are_printed_for_the_head():
+    assert 'FlatteningNeck(\n  out_channels=4' in str(MODELS.build(CONFIG))

@@ -265,8 +265,8 @@ def two_objects():
     return [sampled], [truth], Config(dict(mask_size=8)), inside
 
 
-def mask_head(name):
-    cfg = dict(load(name).model.roi_head.mask_head)
+def mask_head(name, **options):
+    cfg = dict(load(name).model.roi_head.mask_head, **options)
     cfg.update(num_classes=3, in_channels=4, conv_out_channels=4)
     return MODELS.build(cfg)
 
@@ -342,6 +342,35 @@ def test_softmax_refuses_masks_of_no_class():
     cfg = load(SOFTMAX).model.roi_head.mask_head
     with pytest.raises(ValueError, match='class_agnostic=False, got True'):
         MODELS.build(dict(cfg, class_agnostic=True))
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_softmax_takes_mmdets_losses_of_softmax_alone():
+    """The others are refused, or raise; none gives a number of sigmoids."""
+    samples, truths, cfg, inside = two_objects()
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.stack([
+        torch.where(torch.from_numpy(mask) > 0, true, 3)
+        for true, mask in zip((2, 0), inside, strict=True)
+    ])
+    takes, refused = {}, {}
+    for name, kind in MODELS.module_dict.items():
+        if not kind.__module__.startswith('mmdet.models.losses'):
+            continue
+        try:
+            head = mask_head(SOFTMAX, loss_mask=dict(type=name))
+            loss = head.loss_and_target(
+                x, samples, truths, cfg)['loss_mask']['loss_mask']
+        except Exception as error:
+            refused[name] = repr(error)
+        else:
+            takes[name] = loss
+    print('refused:', *refused.items(), sep='\n')
+    assert set(takes) == {'CrossEntropyLoss'}
+    torch.testing.assert_close(
+        takes['CrossEntropyLoss'],
+        torch.nn.functional.cross_entropy(x, labels))
+    assert 'must be a loss of softmax' in refused['FocalLoss']
 
 
 def extract(name, maps, rois):

@@ -159,6 +159,24 @@ def test_rearranged_features_are_refused():
         folded(*batch(), mode='loss')
 
 
+@pytest.mark.parametrize('height, width, message', [
+    # 50 x 75 pixels in three columns and two rows of 32: no multiple of it
+    (13, 19, r'must be 24 x 16 .*map of 3 x 2 with upscale=8, got 19 x 13; '
+     r'.*input_size must be multiples of 32'),
+    # a backbone that keeps stride 16
+    (32, 48, r'must be 24 x 16 .*got 48 x 32; .*end at stride 32'),
+])
+def test_heatmaps_of_another_size_are_named(height, width, message):
+    _, folded = pair()
+    inputs, samples = batch()
+    for sample in samples:
+        del sample.gt_fields
+        sample.gt_fields = PixelData(
+            heatmaps=torch.zeros(JOINTS, height, width).double())
+    with pytest.raises(ValueError, match=message):
+        folded(inputs, samples, mode='loss')
+
+
 @pytest.mark.parametrize('folded', [False, True])
 def test_initial_values_survive_the_estimators_init(folded):
     """HeatmapHead sets every Conv2d it holds to Normal(0, 0.001)."""

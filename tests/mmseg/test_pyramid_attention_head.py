@@ -1,5 +1,6 @@
 import copy
 import functools
+import warnings
 from pathlib import Path
 
 import mmengine
@@ -17,6 +18,8 @@ from mmcv.transforms import Compose  # noqa: E402
 from mmengine.structures import PixelData  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
+
+from mmdense.modules import once  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs/mmseg/pyramid_attention'
 VOC = '_r101-d16_1xb16-40k_voc12aug-512x512'
@@ -297,6 +300,90 @@ def test_initial_values_survive_the_heads_own():
     assert reduce.weight.std().item() == pytest.approx(expected, rel=0.1)
     # The classifier is mmseg's: Normal(0, 0.01).
     assert head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.2)
+
+
+def test_the_users_init_cfg_has_the_last_word():
+    head = build(init_cfg=dict(type='Constant', layer='Conv2d', val=3))
+    head.init_weights()
+    assert (head.attention.value[0].weight == 3).all()
+    assert (head.attention.value[1].weight == 1).all()
+    assert (head.conv_seg.weight == 3).all()
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(in_channels=[4, 6, 8, 10]),
+     r'in_channels must be \[4, 6, 8, 12\] for in_index=\[0, 1, 2, 3\].*'
+     r'maps of \[4, 6, 8, 12\] channels, got \[4, 6, 8, 10'),
+    (dict(in_index=[0, 1, 3, 2]),
+     r'in_channels must be \[4, 6, 12, 8\] for in_index=\[0, 1, 3, 2\]'),
+    (dict(in_index=[0, 1, 2, 4]), r'in_index must .*gives 4 of .*, got .*4\]'),
+], ids=str)
+def test_wrong_channels_name_the_config(options, message):
+    with pytest.raises(ValueError, match='PyramidAttentionHead: ' + message):
+        build(**options).eval()(features())
+
+
+@pytest.mark.parametrize('head', [
+    dict(type='FCNSkipHead', upsampling=[dict(factor=2, crop=0)]),
+    dict(type='HRNetV2Head'),
+    dict(type='PointwiseASPPHead', channels=4),
+    dict(type='ValidConvHead'),
+], ids=lambda head: head['type'])
+def test_wrong_channels_name_the_config_of_every_head(head):
+    several = dict(in_channels=[4, 5], in_index=[0, 1])
+    single = dict(in_channels=5, in_index=1)
+    one = head['type'] in ('PointwiseASPPHead', 'ValidConvHead')
+    module = MODELS.build(
+        dict(head, type=f'mmdense.{head["type"]}', num_classes=3,
+             **(single if one else several)))
+    with pytest.raises(ValueError, match=f'{head["type"]}: in_channels must '
+                       r'be .*6\] for in_index=.*got .*5\]'):
+        module.eval()(features()[:2])
+
+
+def test_one_image_names_the_branch_and_the_ways_out():
+    one = features(batch=1)
+    with pytest.raises(ValueError, match=(
+            'FeaturePyramidAttention, the global pooling branch: BatchNorm2d '
+            r'must see more than one value .*got 1 \(here 1 images .*SyncBN .*'
+            'GN.*global_pooling=False')):
+        build(attention=dict(PYRAMID, kernel_sizes=(3, )))(one)
+    without = dict(PYRAMID, global_pooling=False, kernel_sizes=(3, ))
+    with pytest.raises(ValueError, match=(
+            'GlobalAttentionUpsample, the weight .*global_context=False')):
+        build(attention=without)(one)
+    # The ways out.
+    build(attention=without, upsample=dict(global_context=False))(one)
+    build(norm_cfg=dict(type='GN', num_groups=1))(one)
+    build().eval()(one)
+
+
+def test_a_pyramid_down_to_one_position_names_the_level():
+    head = build(attention=dict(PYRAMID, global_pooling=False), upsample=None)
+    with pytest.raises(ValueError, match='a level of the pyramid: .*larger'):
+        head(features(batch=1))
+
+
+def test_few_images_warn_once():
+    once._warn.cache_clear()
+    head = build(upsample=None, attention=dict(PYRAMID, kernel_sizes=(3, )))
+    with pytest.warns(UserWarning, match='at least 8 .*got 2 .here 2 images'):
+        head(features())
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        head(features())
+        once._warn.cache_clear()
+        head(features(batch=8))
+        head.eval()(features())
+
+
+def test_the_pooled_branch_of_aspp_names_itself():
+    head = MODELS.build(
+        dict(type='mmdense.PointwiseASPPHead', in_channels=4, in_index=0,
+             channels=4, num_classes=3, norm_cfg=dict(type='BN')))
+    with pytest.raises(ValueError, match='the image pooling branch: Batch'):
+        head(features(batch=1))
+    assert head.eval()(features(batch=1)).shape == (1, 3, 16, 24)
 
 
 @pytest.mark.parametrize('backbone, channels', [

@@ -234,6 +234,39 @@ def test_without_the_shuffle_groups_would_not_mix(monkeypatch):
     assert not reach(layer, 24).all()
 
 
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('groups', [(4, 6), (2, 6), (4, 4), (1, 24)])
+def test_groups_that_multiply_to_at_most_the_channels_are_dense(groups):
+    layer = DepthwiseSeparableGroupConv(24, *groups).double().eval()
+    layer.relu = nn.Identity()
+    assert reach(layer, 24).all()
+
+
+@pytest.mark.parametrize('groups, seen', [((6, 8), 12), ((4, 8), 18),
+                                          ((24, 24), 1), ((12, 3), 16)])
+def test_more_groups_warn_of_the_inputs_no_output_sees(groups, seen):
+    product = groups[0] * groups[1]
+    with pytest.warns(UserWarning, match=(
+            r'at most in_channels=24, got .* = '
+            rf'{product}; each output sees {seen} of the 24')):
+        layer = DepthwiseSeparableGroupConv(24, *groups).double().eval()
+    layer.relu = nn.Identity()
+    assert (reach(layer, 24).sum(0) == seen).all()
+
+
+def test_the_norm_reaches_every_layer():
+    module = FlatteningModule(
+        16, 2, [dict(groups_first=4, groups_second=4), dict(regular=True)],
+        norm=lambda channels: nn.GroupNorm(2, channels))
+    norms = [m for m in module.modules() if isinstance(m, nn.GroupNorm)]
+    assert len(norms) == 4
+    assert not [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    plain = FlatteningModule(
+        16, 2, [dict(groups_first=4, groups_second=4)],
+        norm=lambda channels: nn.InstanceNorm2d(channels))
+    assert plain(randn(1, 16, 3, 5).float()).shape == (1, 4, 6, 10)
+
+
 @pytest.mark.parametrize('arguments, message', [
     (dict(groups_first=30, groups_second=64),
      'groups_first=30 does not divide the 2048 channels; .*: 16 and 32'),
