@@ -51,11 +51,17 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def first_people(config: Config, model, number: int):
-    """One batch of the test data set, as the network takes it."""
+    """One batch of the test data set, and what it calls its keypoints.
+
+    Returns:
+        tuple[Tensor, list[str]]: Images as the network takes them; names.
+    """
     loader = dict(config.test_dataloader, batch_size=number, num_workers=0,
                   persistent_workers=False)
-    batch = next(iter(Runner.build_dataloader(loader)))
-    return model.data_preprocessor(batch, False)['inputs']
+    loader = Runner.build_dataloader(loader)
+    images = model.data_preprocessor(next(iter(loader)), False)['inputs']
+    names = loader.dataset.metainfo['keypoint_id2name']
+    return images, [names[i] for i in range(len(names))]
 
 
 def chosen(modules: dict, name: str | None) -> str:
@@ -79,7 +85,7 @@ def analyse(args: argparse.Namespace) -> dict:
     load_weights(model, args.checkpoint)
     module = modules[name]
     with DefaultScope.overwrite_default_scope(config.default_scope):
-        images = first_people(config, model, args.people)
+        images, keypoints = first_people(config, model, args.people)
 
     def predict():
         outputs = model(images, None, mode='tensor')
@@ -92,7 +98,6 @@ def analyse(args: argparse.Namespace) -> dict:
     scores = fs.keypoint_scores(model, module, predict)
     with fs.maps_of(module) as maps:
         predict()
-    keypoints = [str(i) for i in range(len(scores['input']))]
     counts = fs.contributions(scores)
     args.out.mkdir(parents=True, exist_ok=True)
     offsets = fs.learned_offsets(model)
@@ -102,7 +107,7 @@ def analyse(args: argparse.Namespace) -> dict:
     if own is not None:
         related = fs.related(scores['shifted'])
         fs.plot_offsets(
-            {f'keypoint {k}': own[row]
+            {k: own[row]
              for k, row in zip(keypoints, related, strict=True)},
             args.out / 'related.png')
     fs.plot_contributions(counts, keypoints, args.out / 'contributions.png')
@@ -133,6 +138,7 @@ def analyse(args: argparse.Namespace) -> dict:
         people=len(images),
         channel=channel,
         points=points,
+        keypoints=keypoints,
         contributions={k: v.tolist() for k, v in counts.items()},
         scores={k: v.tolist() for k, v in scores.items()},
         offsets={k: v.tolist() for k, v in offsets.items()})
@@ -153,7 +159,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f'{name}: {len(length)} offsets, mean length '
               f'{length.mean():.2f}, largest {length.max():.2f} pixels')
     for name, counts in found['contributions'].items():
-        print(f'{found["module"]} {name}: channels by keypoint {counts}')
+        named = ', '.join(f'{keypoint} {number}' for keypoint, number in zip(
+            found['keypoints'], counts, strict=True))
+        print(f'{found["module"]} {name}: channels by keypoint: {named}')
     return 0
 
 

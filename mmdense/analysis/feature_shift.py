@@ -150,8 +150,11 @@ class Window:
     bias: float
 
     def energy(self) -> np.ndarray:
-        """(K,), sum of squared weights over the input channels (Figure 7)."""
-        return (self.weights**2).sum(1)
+        """(K,), sum of the weights over the input channels (Figure 7).
+
+        As the paper prints it, without a square: it has a sign.
+        """
+        return self.weights.sum(1)
 
 
 @torch.no_grad()
@@ -260,7 +263,8 @@ def plot_fields(nonlocal_map: np.ndarray, points: list[tuple[int, int]],
         first, second = panels[1 + 2 * k:3 + 2 * k]
         first.imshow(field)
         first.set_title(f'field at {point}', fontsize=8)
-        energy = at.energy() / max(at.energy().max(), 1e-30)
+        energy = np.abs(at.energy())  # saturation has no sign
+        energy = energy / max(energy.max(), 1e-30)
         second.scatter(
             at.positions[:, 1], at.positions[:, 0], s=6, c=energy,
             cmap='Reds', edgecolors='grey', linewidths=.2)

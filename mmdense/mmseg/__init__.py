@@ -1,6 +1,7 @@
 """Adapters for mmseg; importing this registers them."""
 import mmdense.adapters  # noqa: F401
 import mmdense.mmseg.cell_metrics  # noqa: F401
+import mmdense.mmseg.folded_fcn_head  # noqa: F401
 import mmdense.mmseg.fully_convolutional  # noqa: F401
 import mmdense.mmseg.hrnet_heads  # noqa: F401
 import mmdense.mmseg.pointwise_aspp_head  # noqa: F401

@@ -42,9 +42,23 @@ def test_a_window_is_the_convolution_the_module_computes(options):
         rtol=1e-4, atol=1e-5)
 
 
-def test_energy_sums_over_input_channels():
-    at = feature_shift.Window(np.zeros((2, 2)), np.array([[1., 2], [3, 0]]), 0)
-    np.testing.assert_array_equal(at.energy(), [5, 9])
+def test_energy_sums_the_weights_over_input_channels():
+    """Section 4.1: the sum of w, not of its square."""
+    at = feature_shift.Window(
+        np.zeros((2, 2)), np.array([[1., 2], [3, -7]]), 0)
+    np.testing.assert_array_equal(at.energy(), [3, -4])
+
+
+def test_a_picture_shows_the_size_of_an_energy(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        'matplotlib.axes.Axes.scatter',
+        lambda self, *_, c=None, **__: shown.append(c))
+    at = feature_shift.Window(
+        np.zeros((2, 2)), np.array([[1., 2], [-9, 3]]), 0)
+    feature_shift.plot_fields(
+        np.ones((4, 5)), [(1, 1)], [np.ones((4, 5))], [at], tmp_path / 'c.png')
+    np.testing.assert_array_equal(shown[0], [0.5, 1])
 
 
 def test_the_field_of_a_pure_shift_is_where_it_reads():

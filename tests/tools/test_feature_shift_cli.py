@@ -58,7 +58,12 @@ def test_pictures_and_numbers_are_written(tool, given, tmp_path, capsys):
     assert found['module'] == 'backbone.shift1_3'
     assert len(found['scores']['shifted']) == 17
     assert len(found['offsets']) == 3
-    assert 'backbone.shift1_1: 6 offsets' in capsys.readouterr().out
+    # Figure 6 has names along its axis.
+    assert found['keypoints'][0] == 'nose'
+    assert found['keypoints'][-1] == 'right_ankle'
+    printed = capsys.readouterr().out
+    assert 'backbone.shift1_1: 6 offsets' in printed
+    assert 'channels by keypoint: nose ' in printed
 
 
 @pytest.mark.parametrize('more, message', [

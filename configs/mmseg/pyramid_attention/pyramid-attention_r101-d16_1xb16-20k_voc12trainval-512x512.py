@@ -21,6 +21,15 @@ test_dataloader = dict(
             dict(type='PackSegInputs')
         ]))
 test_evaluator = dict(format_only=True, output_dir='work_dirs/voc12test')
+# The base's views, without labels.
+load, views = _base_.tta_pipeline
+scales, flips, *_ = views['transforms']
+tta_pipeline = [
+    load,
+    dict(
+        type='TestTimeAug',
+        transforms=[scales, flips, [dict(type='PackSegInputs')]])
+]
 
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
 param_scheduler = [
