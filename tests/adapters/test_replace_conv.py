@@ -142,14 +142,14 @@ def test_a_hosts_random_start_leaves_every_pixels_rate_at_one(case):
 def test_init_weights_keeps_the_rates_of_a_trained_checkpoint(tmp_path):
     trained = build_adc(*CASES[0][:3])
     layer = trained.layer4[0].conv2
-    torch.nn.init.constant_(layer.rate_regression.fc2.bias, 1.5)
+    torch.nn.init.constant_(layer.rate_regression.fc2.offset, 0.5)
     path = tmp_path / 'backbone.pth'
     torch.save(dict(state_dict=trained.state_dict()), path)
     backbone = dict(
         CASES[0][1], init_cfg=dict(type='Pretrained', checkpoint=str(path)))
     loaded = build_adc('mmpose', backbone, CASES[0][2])
     loaded.init_weights()
-    assert loaded.layer4[0].conv2.rate_regression.fc2.bias.eq(1.5).all()
+    assert loaded.layer4[0].conv2.rate_regression.fc2.offset.eq(0.5).all()
 
 
 def test_a_segmentors_pretrained_weights_reach_its_backbone(tmp_path):
