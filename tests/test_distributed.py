@@ -11,11 +11,12 @@ import pytest
 import torch
 import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.registry import DefaultScope
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import mmdense.registry  # noqa: F401 - checkpoints load
 from mmdense import networks
 from mmdense.analysis.benchmarks.steps import random_batch
+from mmdense.registry import MODELS  # which has checkpoints load
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -80,6 +81,30 @@ def test_every_parameter_takes_part(path):
             loss_of(model, random_batch(config)).backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None]
     assert not idle
+
+
+def test_a_frozen_stage_with_replaced_layers_takes_no_part():
+    """As in mmdet's recipes: frozen before the network is wrapped.
+
+    The second pass is what fails: it finds what the first left over.
+    """
+    pytest.importorskip('mmdet')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        backbone = MODELS.build(dict(
+            type='mmdense.ReplaceConv', pattern=r'layer\d\.\d+\.conv2',
+            conv=dict(type='mmdense.AdaptiveDilatedConv2d'),
+            backbone=dict(type='ResNet', depth=18, base_channels=8,
+                          frozen_stages=1)))
+    with process_group():
+        model = MMDistributedDataParallel(
+            module=backbone, broadcast_buffers=False)
+        model.train()
+        for _ in range(2):
+            sum(out.sum() for out in model(torch.ones(2, 3, 32, 32))
+                ).backward()
+    for name, parameter in backbone.named_parameters():
+        frozen = name.startswith(('conv1', 'bn1', 'layer1'))
+        assert (parameter.grad is None) is frozen, name
 
 
 # mmengine sets a GPU, and hands DistributedDataParallel its number, even with

@@ -559,7 +559,7 @@ def scale_adaptive(case, size, rate, seed, dtype, no_map):
             no_map.is_floating_point() else no_map
     layer = layer.to(dtype)
     layer.weight.data = tensor(layer.weight.shape, seed + 1, dtype)
-    layer.rate_regression.bias.data.fill_(rate)
+    layer.rate_regression.offset.data.fill_(rate - 1)
     assert attempt(PixelRateConv2d, (dict(conv=no_map), 'conv')) is None
     with torch.no_grad():
         try:

@@ -163,7 +163,7 @@ def test_positions_keep_float32():
 def test_rates_keep_float32():
     """In bfloat16 a rate of 1.001 would be one of 1."""
     layer = AdaptiveDilatedConv2d(1, 1, 3, padding=1)
-    torch.nn.init.constant_(layer.rate_regression.fc2.bias, 1.001)
+    torch.nn.init.constant_(layer.rate_regression.fc2.offset, 0.001)
     with torch.autocast('cpu', torch.bfloat16), torch.no_grad():
         rate = layer.rate_regression(torch.ones(1, 1, 4, 4).bfloat16())
     assert rate.item() == pytest.approx(1.001, abs=1e-6)

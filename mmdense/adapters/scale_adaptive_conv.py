@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdense.arguments import check_map, check_pair, check_positive
+from mmdense.modules.adaptive_dilated_conv import read_old_bias
 from mmdense.registry import MODELS
 
 # Samples mmcv unrolls at a time, at most; it wants a divisor of the batch.
@@ -15,7 +16,9 @@ class PixelRateConv2d(nn.Module):
     """A convolution with one output channel and a ReLU, 1 at first.
 
     No ``nn.Conv2d``: mmpose's ResNet and HRNet give every one of those
-    random weights when they start without a checkpoint.
+    random weights when they start without a checkpoint. Its bias is
+    ``1 + offset``, so that weight decay pulls the rates to 1 and not to 0;
+    a checkpoint that holds ``bias`` loads.
 
     Args:
         conv (nn.Conv2d): Whose channels, kernel, stride, padding and
@@ -33,7 +36,7 @@ class PixelRateConv2d(nn.Module):
         self.dilation = conv.dilation
         self.weight = nn.Parameter(
             torch.zeros(1, conv.in_channels, *conv.kernel_size))
-        self.bias = nn.Parameter(torch.ones(1))
+        self.offset = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Regress the rates.
@@ -44,8 +47,12 @@ class PixelRateConv2d(nn.Module):
         Returns:
             Tensor: (N, 1, H_out, W_out), the map ``conv`` would give.
         """
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding,
-                        self.dilation).relu()
+        return F.conv2d(x, self.weight, 1 + self.offset, self.stride,
+                        self.padding, self.dilation).relu()
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        read_old_bias(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 @MODELS.register_module()

@@ -68,6 +68,19 @@ def is_convolution(module: nn.Module) -> bool:
             and weight.dim() > 2)
 
 
+def is_linear(module: nn.Module) -> bool:
+    """Whether ``module`` owns the matrix of a fully connected layer.
+
+    The class name tells it for those that are no ``nn.Linear`` (of the
+    regression of dilation rates).
+    """
+    if isinstance(module, nn.Linear):
+        return True
+    weight = getattr(module, 'weight', None)
+    return ('Linear' in type(module).__name__ and isinstance(weight, Tensor)
+            and weight.dim() == 2)
+
+
 def _layer_macs(module: nn.Module, inputs: tuple,
                 output: Tensor) -> tuple[int, int]:
     """Multiply-adds of one call: (true, by the papers' rule)."""
@@ -83,7 +96,7 @@ def _layer_macs(module: nn.Module, inputs: tuple,
         macs = sum(n * t for n, t in zip(sizes, tokens, strict=True))
         return macs + module.out_proj.weight.numel() * tokens[0], 0
     kernel = module.weight.numel()
-    if isinstance(module, nn.Linear):
+    if is_linear(module):
         macs = kernel * (inputs[0].numel() // inputs[0].shape[-1])
         return macs, macs
     source = inputs[0] if isinstance(module, _ConvTransposeNd) else output
@@ -161,8 +174,8 @@ def count(model: nn.Module, *args, **kwargs) -> Complexity:
             handles = [
                 module.register_forward_pre_hook(lambda m, _: ran.add(m))
             ]
-            if is_convolution(module) or isinstance(
-                    module, nn.Linear | nn.MultiheadAttention):
+            if (is_convolution(module) or is_linear(module)
+                    or isinstance(module, nn.MultiheadAttention)):
                 handles += [
                     module.register_forward_pre_hook(before),
                     module.register_forward_hook(after, with_kwargs=True)

@@ -21,11 +21,15 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from torch import Tensor, nn
 
+from mmdense.modules.adaptive_dilated_conv import read_old_bias
+
 __all__ = [
     'allow_mmengine_checkpoints', 'check_whole', 'is_whole', 'load_weights',
     'misfit', 'read_checkpoint', 'weights_of'
 ]
 
+# The bias that rates came from when it was 1 at first, and not 0 as now.
+OLD_RATES = re.compile(r'\brate_regression\.(fc2\.)?bias$')
 
 # What a checkpoint may read off a class, instead of the real ``getattr``: that
 # would let a crafted file reach any attribute of any allowed class.
@@ -193,15 +197,19 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
 
     Where mmengine's ``EMAHook`` was at work these are the averaged weights:
     it leaves the others in ``ema_state_dict``. What is no tensor under a name
-    is none of them.
+    is none of them. Rates of an older adaptive convolution are turned into
+    what it holds now.
     """
     entries = checkpoint.get('state_dict', checkpoint)
-    return {
+    weights = {
         name.removeprefix('module.'): value
         for name, value in (
             entries.items() if isinstance(entries, dict) else ())
         if isinstance(name, str) and isinstance(value, Tensor)
     }
+    for name in [name for name in weights if OLD_RATES.search(name)]:
+        read_old_bias(weights, name.removesuffix('bias'))
+    return weights
 
 
 def misfit(here: dict[str, Tensor], there: dict[str, Tensor]) -> str:

@@ -1,8 +1,11 @@
 """Adaptive dilated convolution: dilation rates regressed from the input."""
+import math
+import zlib
 from numbers import Real
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmdense.arguments import (
     check_map,
@@ -13,12 +16,100 @@ from mmdense.arguments import (
 from mmdense.ops import adaptive_dilated_conv2d
 
 
+def read_old_bias(state_dict: dict, prefix: str) -> None:
+    """Turn the bias of an older checkpoint into the offset from 1 it is now.
+
+    Args:
+        state_dict (dict): Holds ``bias`` where it is older; changed in place.
+        prefix (str): What its names begin with, the dot included.
+    """
+    bias = state_dict.pop(f'{prefix}bias', None)
+    if bias is not None:
+        state_dict.setdefault(f'{prefix}offset', bias - 1)
+
+
+class HiddenLinear(nn.Module):
+    """A fully connected layer: ``x W^T + b``.
+
+    Not an ``nn.Linear``, because many backbones (SegFormer's, MSCAN, PVTv2,
+    VGG, MSPN) give every one of those inside them new random weights in
+    their ``init_weights``.
+
+    Args:
+        in_features (int): Width of the input.
+        out_features (int): Width of the output.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Draw the values of a new ``nn.Linear``.
+
+        They come from a generator of their own, seeded by the state of the
+        global one, which stays as it is: everything else in a network starts
+        with the values it has without this layer.
+        """
+        generator = torch.Generator().manual_seed(
+            zlib.crc32(torch.get_rng_state().numpy()))
+        bound = 1 / math.sqrt(self.in_features)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                values = torch.empty(parameter.shape, device='cpu')
+                parameter.copy_(
+                    values.uniform_(-bound, bound, generator=generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_features) to (N, out_features)."""
+        return F.linear(x, self.weight, self.bias)
+
+
+class RateLinear(nn.Module):
+    """The fully connected layer rates come from: ``1 + offset + x W^T``.
+
+    The bias of the paper's layer is ``1 + offset``. Weight decay, which
+    pulls every parameter to 0, so pulls the rates to 1, the plain
+    convolution, and not to 0. No ``nn.Linear`` for the same reason as
+    :class:`HiddenLinear`. A checkpoint that holds ``bias`` loads.
+
+    Args:
+        in_features (int): Width of the input.
+        out_features (int): Width of the output.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.offset = nn.Parameter(torch.empty(out_features))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Make every output 1, whatever the input."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.offset)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_features) to (N, out_features)."""
+        return F.linear(x, self.weight, 1 + self.offset)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        read_old_bias(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
 class DilationRateRegression(nn.Module):
     """The dilation-rates regression module (DRM).
 
     Global average pooling and two fully connected layers, a ReLU after each.
     The last layer starts with weight zero and bias one, so every rate is
-    exactly 1 before training.
+    exactly 1 before training. A host's ``init_weights`` leaves the layers as
+    they are, and weight decay pulls the rates to 1: see :class:`HiddenLinear`
+    and :class:`RateLinear`.
 
     Source: Luo et al., Adaptive Dilated Convolution for Human Pose
     Estimation, Section III-B, Equation 5, and III-D for the initial values.
@@ -54,16 +145,14 @@ class DilationRateRegression(nn.Module):
             raise ValueError('rate_bounds wants (smallest, largest) with the '
                              f'initial rate 1 between, got {rate_bounds!r}')
         self.rate_bounds = rate_bounds
-        self.fc1 = nn.Linear(channels, max(1, int(channels * hidden_ratio)))
-        self.fc2 = nn.Linear(self.fc1.out_features, groups_of_rates)
+        self.fc1 = HiddenLinear(channels, max(1, int(channels * hidden_ratio)))
+        self.fc2 = RateLinear(self.fc1.out_features, groups_of_rates)
         self.relu = nn.ReLU()
-        self.init_weights()
 
     def init_weights(self) -> None:
         """Make every rate 1, whatever the input."""
-        self.fc1.reset_parameters()
-        nn.init.zeros_(self.fc2.weight)
-        nn.init.ones_(self.fc2.bias)
+        self.fc1.init_weights()
+        self.fc2.init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
         """Regress the rates of each sample.
@@ -92,7 +181,10 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
 
     Has the parameters of the ``nn.Conv2d`` it replaces under the same names,
     so pretrained weights load, plus ``rate_regression.*``. At initialisation
-    every rate is 1 and the layer computes what the convolution computes.
+    every rate is 1 and the layer computes what the convolution computes. It
+    has no ``init_weights`` (mmcv's ``ConvModule`` would skip its Kaiming
+    values for a layer that has one) and needs none: hosts initialise it as
+    the ``nn.Conv2d`` it is, and leave the regression as it is.
 
     Source: Luo et al., Adaptive Dilated Convolution for Human Pose
     Estimation, Section III. Departures: those of
@@ -102,8 +194,7 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
     The rates of a forward pass are the output of ``rate_regression``: a
     forward hook there reads them, and costs nothing where there is none.
     A ``paramwise_cfg`` with ``custom_keys=dict(rate_regression=dict(
-    lr_mult=0.1, decay_mult=0))`` gives the regression a schedule of its own;
-    weight decay would pull the rates to 0.
+    lr_mult=0.1, decay_mult=0))`` gives the regression a schedule of its own.
 
     Args:
         in_channels (int): As in ``nn.Conv2d``, like all down to ``bias``.
@@ -166,10 +257,6 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
                 f'{in_channels}, got {groups_of_rates}')
         self.rate_regression = DilationRateRegression(
             in_channels, groups_of_rates, hidden_ratio, rate_bounds)
-
-    def init_weights(self) -> None:
-        """Make every rate 1; the convolution's own values stay the host's."""
-        self.rate_regression.init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve at the rates regressed from ``x`` itself.

@@ -2,8 +2,11 @@
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from torch import nn
+from torch.nn.utils import parametrizations
 
 import mmdense.locations  # noqa: F401
+from mmdense.adapters.replace_conv import replace_conv
 from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
 from mmdense.registry import MODELS
 
@@ -142,14 +145,14 @@ def test_a_hosts_random_start_leaves_every_pixels_rate_at_one(case):
 def test_init_weights_keeps_the_rates_of_a_trained_checkpoint(tmp_path):
     trained = build_adc(*CASES[0][:3])
     layer = trained.layer4[0].conv2
-    torch.nn.init.constant_(layer.rate_regression.fc2.bias, 1.5)
+    torch.nn.init.constant_(layer.rate_regression.fc2.offset, 0.5)
     path = tmp_path / 'backbone.pth'
     torch.save(dict(state_dict=trained.state_dict()), path)
     backbone = dict(
         CASES[0][1], init_cfg=dict(type='Pretrained', checkpoint=str(path)))
     loaded = build_adc('mmpose', backbone, CASES[0][2])
     loaded.init_weights()
-    assert loaded.layer4[0].conv2.rate_regression.fc2.bias.eq(1.5).all()
+    assert loaded.layer4[0].conv2.rate_regression.fc2.offset.eq(0.5).all()
 
 
 def test_a_segmentors_pretrained_weights_reach_its_backbone(tmp_path):
@@ -174,7 +177,8 @@ def test_a_segmentors_pretrained_weights_reach_its_backbone(tmp_path):
 @pytest.mark.parametrize('pattern, message', [
     (r'layer9\..*', r"'layer9\\\\\.\.\*' matches no layer of ResNet; its "
      'convolutions are conv1, '),
-    (r'layer1\.0\.bn2', "matches 'layer1.0.bn2', which is .*BatchNorm2d"),
+    (r'layer1\.0\.bn2',
+     r"convolutions only, got 'layer1.0.bn2' \(.*BatchNorm2d\)"),
 ])
 def test_a_pattern_that_is_off_is_refused(pattern, message):
     with pytest.raises(ValueError, match=message):
@@ -214,3 +218,114 @@ def test_a_setting_the_layer_refuses_names_the_layer():
         pattern=CASES[0][2])
     with pytest.raises(ValueError, match="for layer 'layer1.0.conv2'.*got 3"):
         build('mmpose', backbone)
+
+
+def test_random_numbers_of_the_rest_of_the_model_stay():
+    host, backbone, pattern, _ = CASES[0]
+    torch.manual_seed(0)
+    build(host, backbone)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    build_adc(host, backbone, pattern)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize('host', ['mmpose', 'mmseg', 'mmdet'])
+def test_a_frozen_stage_stays_frozen(host):
+    """Before ``train()`` too: DistributedDataParallel looks once."""
+    backbone = dict(type='ResNet', depth=18, base_channels=8, frozen_stages=1)
+    pytest.importorskip(host)
+    with DefaultScope.overwrite_default_scope(host):
+        model = replace_conv(
+            backbone, dict(ADC), r'conv1|layer\d\.\d+\.conv2')
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith(('conv1', 'bn1', 'layer1'))
+        assert parameter.requires_grad is not frozen, name
+
+
+def test_checkpointed_blocks_have_the_gradients_of_plain_ones():
+    gradients = []
+    for with_cp in (False, True):
+        torch.manual_seed(0)
+        model = build_adc('mmpose', dict(CASES[0][1], with_cp=with_cp),
+                          CASES[0][2])
+        model.train()
+        model(torch.ones(2, 3, 32, 32).requires_grad_())[0].sum().backward()
+        gradients.append([
+            layer.rate_regression.fc2.offset.grad for layer in model.modules()
+            if isinstance(layer, AdaptiveDilatedConv2d)])
+    torch.testing.assert_close(*gradients)
+
+
+class Holder(nn.Module):
+    """Stands for a backbone, of whatever layers."""
+
+    def __init__(self, layer, second=None):
+        super().__init__()
+        self.layer, self.second = layer, second or layer
+
+
+def replace(layer, pattern='layer', **more):
+    return MODELS.build(
+        dict(type='mmdense.ReplaceConv', conv=dict(ADC), pattern=pattern,
+             backbone=dict(type=Holder, layer=layer, **more)))
+
+
+@pytest.mark.parametrize('pattern', ['layer', 'second', 'layer|second'])
+def test_a_layer_in_two_places_is_replaced_by_one(pattern):
+    model = replace(nn.Conv2d(4, 4, 3), pattern)
+    assert isinstance(model.layer, AdaptiveDilatedConv2d)
+    assert model.second is model.layer
+
+
+def test_a_weight_of_two_layers_stays_one():
+    layers = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, stride=2)
+    layers[1].weight = layers[0].weight
+    model = replace(layers[0], 'layer|second', second=layers[1])
+    assert model.layer.weight is model.second.weight is layers[0].weight
+    assert model.layer.rate_regression is not model.second.rate_regression
+
+
+def of_mmcv(name):
+    bricks = pytest.importorskip('mmcv.cnn')
+    return getattr(bricks, name, None) or getattr(
+        pytest.importorskip('mmcv.cnn.bricks'), name)
+
+
+def hooked(layer):
+    layer.register_forward_hook(lambda module, x, out: 2 * out)
+    return layer
+
+
+@pytest.mark.parametrize('layer, message', [
+    (lambda: of_mmcv('ConvWS2d')(4, 4, 3), r'\(ConvWS2d\) with a forward'),
+    (lambda: of_mmcv('ConvAWS2d')(4, 4, 3), r'\(ConvAWS2d\) with'),
+    (lambda: of_mmcv('Conv2dAdaptivePadding')(4, 4, 3),
+     r'\(Conv2dAdaptivePadding\) with'),
+    (lambda: pytest.importorskip('timm.layers').StdConv2d(4, 4, 3),
+     r'\(StdConv2d\) with'),
+    (lambda: pytest.importorskip('timm.layers').Conv2dSame(4, 4, 3),
+     r'\(Conv2dSame\) with'),
+    (lambda: replace(nn.Conv2d(4, 4, 3)).layer,
+     r'\(AdaptiveDilatedConv2d\) with'),
+    (lambda: nn.utils.spectral_norm(nn.Conv2d(4, 4, 3)), 'parametrised'),
+    (lambda: parametrizations.weight_norm(nn.Conv2d(4, 4, 3)),
+     'parametrised'),
+    (lambda: hooked(nn.Conv2d(4, 4, 3)), 'hooked'),
+    (lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect'),
+     "of padding_mode='reflect'"),
+    (lambda: nn.Conv2d(4, 4, 1), r'\(Conv2d\) of 1x1'),
+    (lambda: nn.Conv3d(4, 4, 3), r'\(Conv3d\)'),
+])
+def test_what_computes_something_else_is_refused_by_name(layer, message):
+    with pytest.raises(
+            ValueError,
+            match=f"^ReplaceConv: pattern must .*, got 'layer' .*{message}"):
+        replace(layer())
+
+
+def test_mmcvs_own_convolution_is_replaced():
+    layer = of_mmcv('Conv2d')(4, 4, 3, bias=False)
+    model = replace(layer)
+    assert isinstance(model.layer, AdaptiveDilatedConv2d)
+    assert model.layer.weight is layer.weight

@@ -22,13 +22,13 @@ def test_it_is_the_convolution_until_it_has_learned(setting):
     missing, unexpected = layer.load_state_dict(
         plain.state_dict(), strict=False)
     assert unexpected == []
-    assert missing == ['rate_regression.weight', 'rate_regression.bias']
+    assert missing == ['rate_regression.weight', 'rate_regression.offset']
     torch.testing.assert_close(layer(inputs()), plain(inputs()))
 
 
 def test_a_constant_rate_is_a_dilation():
     layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
-    nn.init.constant_(layer.rate_regression.bias, 2)
+    nn.init.ones_(layer.rate_regression.offset)
     expected = nn.functional.conv2d(
         inputs(), layer.weight, layer.bias, padding=2, dilation=2)
     torch.testing.assert_close(layer(inputs()), expected)
@@ -50,6 +50,26 @@ def test_the_rates_learn():
     layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
     layer(inputs()).square().sum().backward()
     assert layer.rate_regression.weight.grad.abs().sum() > 0
+
+
+def test_an_older_checkpoint_loads():
+    """It holds a bias, 1 at first, where there is an offset from 1 now."""
+    layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
+    older = layer.state_dict()
+    del older['rate_regression.offset']
+    older['rate_regression.bias'] = torch.tensor([1.75])
+    layer.load_state_dict(older)
+    assert layer.rate_regression(inputs()).eq(1.75).all()
+
+
+def test_weight_decay_pulls_the_rates_to_the_convolutions():
+    layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
+    nn.init.ones_(layer.rate_regression.offset)
+    optimizer = torch.optim.SGD(layer.parameters(), 1, weight_decay=0.5)
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert layer.rate_regression(inputs()).eq(1.5).all()
 
 
 def test_an_even_kernel_is_refused():

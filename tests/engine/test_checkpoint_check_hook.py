@@ -11,7 +11,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdense.checkpoints.reading import load_weights
 from mmdense.engine.checkpoint_check_hook import CheckpointCheckHook
+from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
 
 
 class Network(BaseModel):
@@ -25,6 +27,18 @@ class Network(BaseModel):
 
     def forward(self, inputs, mode='tensor'):
         out = self.head(self.body(inputs)).square().mean()
+        return dict(loss=out) if mode == 'loss' else [out]
+
+
+class Adaptive(Network):
+
+    def __init__(self):
+        super().__init__()
+        self.body = AdaptiveDilatedConv2d(3, 4, 3, padding=1)
+
+    def forward(self, inputs, mode='tensor'):
+        maps = self.body(inputs[:, :, None, None])
+        out = self.head(maps.flatten(1)).square().mean()
         return dict(loss=out) if mode == 'loss' else [out]
 
 
@@ -82,6 +96,24 @@ def test_a_fitting_checkpoint_is_tested_and_resumed(trained, tmp_path):
     resumed = runner(tmp_path, Network(), resume=True)
     resumed.train()
     assert resumed.epoch == 1
+
+
+def test_rates_of_an_older_checkpoint_are_tested_and_resumed(tmp_path):
+    """They were a bias, 1 at first, where there is an offset from 1 now."""
+    runner(tmp_path, Adaptive()).train()
+    path = tmp_path / 'epoch_1.pth'
+    checkpoint = torch.load(path)
+    state = checkpoint['state_dict']
+    new, old = (f'body.rate_regression.fc2.{n}' for n in ('offset', 'bias'))
+    state[old] = 1 + state.pop(new) + 0.5
+    torch.save(checkpoint, path)
+    model = Adaptive()
+    runner(tmp_path, model, load_from=str(path)).test()
+    torch.testing.assert_close(model.state_dict()[new], state[old] - 1)
+    runner(tmp_path, Adaptive(), resume=True).train()
+    loaded = Adaptive()
+    load_weights(loaded, path)
+    torch.testing.assert_close(loaded.state_dict()[new], state[old] - 1)
 
 
 @pytest.mark.parametrize('other, message', [

@@ -29,8 +29,8 @@ def test_it_is_the_convolution_until_it_has_learned(setting):
         plain.state_dict(), strict=False)
     assert unexpected == []
     assert missing == [
-        f'rate_regression.{fc}.{name}' for fc in ('fc1', 'fc2')
-        for name in ('weight', 'bias')
+        'rate_regression.fc1.weight', 'rate_regression.fc1.bias',
+        'rate_regression.fc2.weight', 'rate_regression.fc2.offset'
     ]
     torch.testing.assert_close(layer(inputs()), plain(inputs()))
 
@@ -67,10 +67,56 @@ def test_a_hook_reads_the_rates_of_a_forward():
     torch.testing.assert_close(seen, [torch.ones(2, 4)])
 
 
+def test_it_takes_no_random_number_from_the_rest_of_the_network():
+    torch.manual_seed(0)
+    plain, next_plain = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+    torch.manual_seed(0)
+    first, second = (AdaptiveDilatedConv2d(8, 8, 3) for _ in range(2))
+    assert torch.equal(first.weight, plain.weight)
+    assert torch.equal(second.weight, next_plain.weight)
+    hidden = [layer.rate_regression.fc1.weight for layer in (first, second)]
+    assert not torch.equal(*hidden)
+
+
+def test_the_hidden_layer_starts_as_an_nn_linear():
+    hidden = AdaptiveDilatedConv2d(256, 8, 3, hidden_ratio=1)\
+        .rate_regression.fc1
+    for mine, theirs in zip(hidden.parameters(),
+                            nn.Linear(256, 256).parameters(), strict=True):
+        assert mine.shape == theirs.shape
+        assert mine.abs().max() <= 1 / 16
+        assert mine.std().item() == pytest.approx(1 / 16 / 3**0.5, rel=0.1)
+        assert mine.mean().item() == pytest.approx(0, abs=0.01)
+
+
+def test_weight_decay_pulls_the_rates_to_the_convolutions():
+    layer = AdaptiveDilatedConv2d(8, 8, 3, padding=1)
+    nn.init.ones_(layer.rate_regression.fc2.offset)
+    optimizer = torch.optim.AdamW(layer.parameters(), 1, weight_decay=0.5)
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    assert layer.rate_regression(inputs()).eq(2).all()
+    optimizer.step()
+    assert layer.rate_regression(inputs()).eq(1.5).all()
+
+
+def test_an_older_checkpoint_loads():
+    """It holds a bias, 1 at first, where there is an offset from 1 now."""
+    layer = AdaptiveDilatedConv2d(8, 8, 3, padding=1)
+    older = layer.state_dict()
+    older.pop('rate_regression.fc2.offset')
+    bias = torch.linspace(0, 3, 8)
+    older['rate_regression.fc2.bias'] = bias
+    layer.load_state_dict(older)
+    torch.testing.assert_close(layer.rate_regression(inputs()),
+                               bias.expand(2, 8), rtol=0, atol=1e-7)
+    assert 'rate_regression.fc2.bias' in older
+
+
 def test_bounds_hold():
     layer = AdaptiveDilatedConv2d(8, 8, 3, rate_bounds=(0.5, 2))
     with torch.no_grad():
-        layer.rate_regression.fc2.bias.fill_(9)
+        layer.rate_regression.fc2.offset.fill_(9)
     assert layer.rate_regression(inputs()).eq(2).all()
 
 

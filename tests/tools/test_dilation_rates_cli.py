@@ -34,8 +34,8 @@ def files(tmp_path_factory):
         folder / 'people', 1, 6, difficulty='easy', size=(128, 96), workers=1)
     model = build_model(load_config(CONFIG))
     # The first layer's rates: 1.5 in half of the channels, 1 in the other.
-    bias = model.backbone.layer1[0].conv2.rate_regression.fc2.bias
-    bias.data[:8] = 1.5
+    offset = model.backbone.layer1[0].conv2.rate_regression.fc2.offset
+    offset.data[:8] = 0.5
     torch.save(dict(state_dict=model.state_dict()), folder / 'trained.pth')
     return folder
 
