@@ -13,8 +13,8 @@ from mmdense.checkpoints.reading import allow_mmengine_checkpoints
 from mmdense.forks import find_bases_in_forks
 
 __all__ = [
-    'DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS',
-    'PARAM_SCHEDULERS', 'TRANSFORMS'
+    'DATASETS', 'EVALUATORS', 'HOOKS', 'METRICS', 'MODELS',
+    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'TRANSFORMS'
 ]
 
 
@@ -38,6 +38,7 @@ MODELS = _child(roots.MODELS)
 DATASETS = _child(roots.DATASETS)
 TRANSFORMS = _child(roots.TRANSFORMS)
 METRICS = _child(roots.METRICS)
+EVALUATORS = _child(roots.EVALUATOR)
 HOOKS = _child(roots.HOOKS)
 PARAM_SCHEDULERS = _child(roots.PARAM_SCHEDULERS)
 OPTIM_WRAPPER_CONSTRUCTORS = _child(roots.OPTIM_WRAPPER_CONSTRUCTORS)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -467,6 +468,26 @@ UNPADDED = {
 }
 
 
+def views_merged(model, given, seed):
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+    logits = tensor((3, 2, 4, 5), seed)
+    merged, = model.merge_preds([[
+        SegDataSample(seg_logits=PixelData(data=view)) for view in logits]])
+    mean = logits.softmax(1).mean(0)
+    close(merged.seg_logits.data.softmax(0), mean)
+    assert torch.equal(merged.pred_sem_seg.data[0], mean.argmax(0))
+
+
+class Tested(nn.Module):
+    def test_step(self, data):
+        raise NotImplementedError
+
+
+UNPADDED['ProbabilityTTAModel'] = Case(
+    views_merged, {}, dict(module=st.builds(Tested)))
+
+
 def test_a_u_net_in_its_host():
     pytest.importorskip('mmseg')
     any_of(UNPADDED)
@@ -487,6 +508,10 @@ def labels_from_values(step, given, seed):
     values = [*given['values'], *[-3, 8, 256, 70_000][:seed % 5]]
     label = rng.choice(values, (2, 5)).astype(
         [np.uint8, np.uint16, np.int32, np.int64][seed % 4])
+    if seed % 4 == 0 and max(given['values']) > 255:
+        with pytest.raises(ValueError, match='must fit the 8 bits of x.png'):
+            step(dict(picture(seed), gt_seg_map=label))
+        return
     strange = sorted(set(label.ravel().tolist()) - set(given['values']))
     results = dict(picture(seed), gt_seg_map=label)
     if strange:
@@ -546,7 +571,71 @@ def pack(step, given, seed):
         results['gt_weight_map'])
 
 
+def picture_of(ids, suffix, folder='label'):
+    root = Path(tempfile.mkdtemp())
+    (root / folder).mkdir()
+    (root / 'label').mkdir(exist_ok=True)
+    assert cv2.imwrite(str(root / folder / f'a.{suffix}'), ids)
+    return dict(seg_map_path=str(root / f'label/a.{suffix}'), seg_fields=[])
+
+
+def numbers(seed):
+    rng = np.random.default_rng(seed)
+    return rng.choice([0, 1, 255, 256, 65_535], rng.integers(2, 9, 2)).astype(
+        np.uint16)
+
+
+def labels_loaded(step, given, seed):
+    ids = numbers(seed)
+    results = step(picture_of(ids, ['png', 'tif'][seed % 2]))
+    np.testing.assert_array_equal(results['gt_seg_map'], ids)
+    assert results['seg_fields'] == ['gt_seg_map']
+    assert step(dict(img=0)) == dict(img=0)
+
+
+def instances_loaded(step, given, seed):
+    ids = numbers(seed)
+    results = step(picture_of(ids, ['png', 'tif'][seed % 2],
+                              given['folder'] or 'label'))
+    np.testing.assert_array_equal(results['gt_instance_map'], ids)
+    assert results['seg_fields'] == ['gt_instance_map']
+
+
+def masked(step, given, seed):
+    ids = numbers(seed)
+    label = np.where(ids > 0, 3, given['background']).astype(np.uint8)
+    label[0] = given['ignore_index']
+    results = step(dict(gt_instance_map=ids, gt_seg_map=label.copy(),
+                        seg_map_path='x', seg_fields=[]))
+    reach = given['margin']
+    for y, x in np.ndindex(*ids.shape):
+        near = ids[max(0, y - reach):y + reach + 1,
+                   max(0, x - reach):x + reach + 1]
+        cut = ids[y, x] and set(near.ravel().tolist()) - {0, int(ids[y, x])}
+        cut = cut and label[y, x] != given['ignore_index']
+        assert results['gt_seg_map'][y, x] == (
+            given['background'] if cut else label[y, x])
+
+
+def pack_instances(step, given, seed):
+    results = picture(seed)
+    with pytest.raises(KeyError, match='put LoadInstances earlier'):
+        step(results)
+    results['gt_instance_map'] = 300 * results['gt_seg_map'].astype(np.uint16)
+    packed = step(results)
+    np.testing.assert_array_equal(
+        packed['data_samples'].gt_instance_map.data[0],
+        results['gt_instance_map'])
+
+
 STEPS = {
+    'LoadLabels': Case(labels_loaded),
+    'LoadInstances': Case(instances_loaded, dict(
+        folder=st.sampled_from([None, 'instance']))),
+    'MaskFromInstances': Case(masked, dict(
+        margin=st.integers(0, 2), background=st.integers(0, 1),
+        ignore_index=st.sampled_from([255, 7]))),
+    'PackInstanceSegInputs': Case(pack_instances),
     'LabelsFromValues': Case(labels_from_values, dict(values=st.lists(
         st.sampled_from([0, 1, 7, 128, 255, 300, 65_535]), min_size=1,
         max_size=4, unique=True))),
@@ -587,10 +676,12 @@ def judged(metric, seed):
 def membranes(metric, given, seed):
     found, samples = judged(metric, seed)
     maps = [(s['seg_logits']['data'].softmax(0)[given['cell']].numpy(),
-             s['gt_sem_seg']['data'][0].numpy() == given['cell'])
+             s['gt_sem_seg']['data'][0].numpy() == given['cell'],
+             s['gt_sem_seg']['data'][0].numpy() != given['ignore_index'])
             for s in samples]
     for error in (pixel_error, rand_error, warping_error):
-        means = [np.mean([error(p > level, truth) for p, truth in maps])
+        means = [np.mean([error(p > level, truth, counted)
+                          for p, truth, counted in maps])
                  for level in given['thresholds']]
         name = error.__name__
         assert found[name] == pytest.approx(min(means))
@@ -623,6 +714,27 @@ def four_scores(metric, given, seed):
         np.testing.assert_allclose(value, 100 * scores[name], atol=0.006)
 
 
+def several(evaluator, given, seed):
+    from mmdense.mmseg.evaluation import SegMetric
+    assert len(evaluator.metrics) == 1 + (given['output_dir'] is not None)
+    counts = type('Counts', (SegMetric, ), dict(
+        judge=lambda self, sample: sample,
+        compute_metrics=lambda self, results: dict(n=sum(results))))
+    metric = counts(keep_results=True)
+    metric.process({}, [seed, 2])
+    assert metric.evaluate(2) == dict(n=seed + 2)
+
+
+def cells(dataset, given, seed):
+    assert not dataset.METAINFO
+
+
+def sequences(dataset, given, seed):
+    assert dataset.metainfo['classes'] == ('background', 'cell')
+    with pytest.raises(FileNotFoundError, match='got no such pair'):
+        dataset.full_init()
+
+
 def scenes(dataset, given, seed):
     assert len(dataset.metainfo['classes']) == len(set(
         dataset.metainfo['classes']))
@@ -637,9 +749,19 @@ SCENES = Case(scenes, dict(reduce_zero_label=FLAG),
 JUDGES = {
     'MembraneMetric': Case(membranes, dict(
         cell=st.integers(0, 1), thresholds=st.lists(
-            st.sampled_from([0, 0.25, 0.5, 1]), min_size=1, max_size=3))),
+            st.sampled_from([0, 0.25, 0.5, 1]), min_size=1, max_size=3),
+        ignore_index=IGNORED)),
     'CellOverlapMetric': Case(overlaps, dict(
-        cell=st.integers(0, 1), ignore_index=IGNORED)),
+        cell=st.integers(0, 1), background=st.integers(0, 1),
+        ignore_index=IGNORED)),
+    'SegEvaluator': Case(several, {}, dict(
+        output_dir=st.sampled_from([None, tempfile.gettempdir()]),
+        metrics=st.just([dict(type='mmdense.SegmentationScores')]))),
+    'CellDataset': Case(cells, {}, dict(lazy_init=st.just(True))),
+    'CellTrackingDataset': Case(sequences, dict(
+        sequences=st.sampled_from([['01'], ('01', '02')]),
+        truth=st.sampled_from(['ST', 'GT'])),
+        dict(lazy_init=st.just(True), data_root=st.just('x'))),
     'SegmentationScores': Case(four_scores, dict(ignore_index=IGNORED)),
     'NYUDv2Dataset': SCENES,
     'SIFTFlowDataset': SCENES,
@@ -817,6 +939,19 @@ def built(hook, given, seed):
     assert hook.priority
 
 
+def rate_checked(hook, given, seed):
+    weights = [nn.Parameter(torch.ones(1))]
+    start = [None, 'x.pth'][seed % 2]
+    runner = SimpleNamespace(
+        _load_from=start, _resume=False, optim_wrapper=SimpleNamespace(
+            optimizer=torch.optim.SGD(weights, lr=1e-4)))
+    if start is None and given['lr'] >= 1e-4:
+        with pytest.raises(ValueError, match='load_from must name'):
+            hook.before_train(runner)
+    else:
+        hook.before_train(runner)
+
+
 def optimizer():
     return torch.optim.SGD([
         dict(params=[nn.Parameter(torch.ones(1))], lr=lr, **labels)
@@ -844,6 +979,8 @@ ENGINE = {
     'DelayedInsertionHook': Case(inserted, dict(
         begin=st.integers(0, 3), keep_wrapper=FLAG)),
     'OffsetCheckHook': Case(offsets_told, dict(interval=st.integers(1, 4))),
+    'FineTuningCheckHook': Case(rate_checked, dict(
+        lr=st.sampled_from([1e-5, 1e-4, 0.1]))),
     'GroupStepLR': Case(scheduled, GROUP, dict(
         RATES, step_size=st.integers(1, 3))),
     'GroupMultiStepLR': Case(scheduled, GROUP, dict(

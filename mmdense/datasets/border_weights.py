@@ -18,11 +18,12 @@ NEGLIGIBLE = 1e-8
 
 
 def border_weights(label: np.ndarray,
-                   cell: int = 1,
+                   cell: int | Sequence[int] = 1,
                    frequencies: Sequence[float] | None = None,
                    w0: float = 10,
                    sigma: float = 5,
-                   ignore_index: int = 255) -> np.ndarray:
+                   ignore_index: int = 255,
+                   instances: np.ndarray | None = None) -> np.ndarray:
     """Weight of every pixel in the loss.
 
     ``w = w_c + w0 * exp(-(d1 + d2)^2 / (2 sigma^2))``. ``d1`` and ``d2`` are
@@ -31,33 +32,50 @@ def border_weights(label: np.ndarray,
     frequency of the pixel's class and K the number of classes: with the
     frequencies of this label map its mean is 1.
 
-    Readings: the formula holds at every pixel, inside cells too; cells are
-    the 4-connected pieces of the class ``cell``.
+    Readings: the formula holds at every pixel, inside cells too. Cells are
+    the ``instances``; without these the 4-connected pieces of the classes
+    ``cell``, so that two cells of one class that touch are one.
 
     Args:
         label (np.ndarray): Class indices, (H, W).
-        cell (int): The class whose pieces are cells.
+        cell (int | Sequence[int]): The class, or the classes, whose pieces
+            are cells. Not used where ``instances`` are given.
         frequencies (Sequence[float], optional): Share of each class in the
-            training set; None takes the shares in this label map.
+            training set, together 1; None takes the shares in this label map.
         w0 (float): Weight of the gaps.
         sigma (float): Their width in pixels.
         ignore_index (int): Pixels without a class; their ``w_c`` is 0.
+        instances (np.ndarray, optional): 0 outside cells, else the number of
+            the cell, (H, W), integer.
 
     Returns:
         np.ndarray: (H, W), float32.
 
     Raises:
-        TypeError: If the map holds no integers, or a number is none.
-        ValueError: If a class of the map has no positive frequency, or
-            ``w0`` or ``sigma`` is not positive.
+        TypeError: If a map holds no integers, or a number is none.
+        ValueError: If a class of the map has no positive frequency, the
+            frequencies are not 1 together, ``w0`` or ``sigma`` is not
+            positive, or ``instances`` has another shape than ``label``.
     """
     check_array(label, 2, 'iub', 'label')
     check_positive_number(w0=w0, sigma=sigma)
-    for name, value in (('cell', cell), ('ignore_index', ignore_index)):
+    classes = cell if isinstance(cell, tuple | list) and cell else [cell]
+    for name, value in (*(('cell', c) for c in classes),
+                        ('ignore_index', ignore_index)):
         if not isinstance(value, Integral):
             raise TypeError(f'{name} wants an integer, got {value!r}')
     weights = _class_balance(label, frequencies, ignore_index)
-    cells, _ = ndimage.label(label == cell)
+    if instances is None:
+        cells = np.zeros(label.shape, np.int32)
+        for c in set(classes):
+            pieces, _ = ndimage.label(label == c)
+            cells += (pieces + cells.max(initial=0)) * (pieces > 0)
+    else:
+        check_array(instances, 2, 'iu', 'instances')
+        if instances.shape != label.shape:
+            raise ValueError('instances must have the shape of label, '
+                             f'{label.shape}, got {instances.shape}')
+        cells = instances
     # Farther than this from either cell, the second term is negligible.
     reach = sigma * math.sqrt(2 * math.log(max(w0 / NEGLIGIBLE, math.e)))
     near, second = border_distances(cells, reach)
@@ -77,8 +95,12 @@ def _class_balance(label, frequencies, ignore_index):
             raise TypeError('frequencies wants a share a class, got '
                             f'{frequencies!r}')
         number = len(frequencies)
-        if not all(0 <= c < number and isinstance(frequencies[c], Real)
-                   and frequencies[c] > 0 for c in classes.tolist()):
+        if not all(isinstance(share, Real) for share in frequencies) or \
+                not abs(sum(frequencies) - 1) <= 0.01:
+            raise ValueError('frequencies must be the share of each class, '
+                             f'together 1, got {list(frequencies)}')
+        if not all(0 <= c < number and frequencies[c] > 0
+                   for c in classes.tolist()):
             raise ValueError(
                 'frequencies wants a positive share for each of the classes '
                 f'{classes.tolist()}, got {list(frequencies)}')

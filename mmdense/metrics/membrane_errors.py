@@ -7,7 +7,9 @@ V. Jain et al., *Boundary learning by optimization with topological
 constraints*, CVPR 2010.
 
 A map is True in cells, False on membranes. Cells are 4-connected, membranes
-8-connected, so that a thin diagonal membrane parts two cells.
+8-connected, so that a thin diagonal membrane parts two cells. Pixels that do
+not count (of an image that is annotated in part) belong to no cell of either
+map.
 """
 from functools import cache
 
@@ -20,18 +22,27 @@ from mmdense.arguments import check_array
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
 
-def pixel_error(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Share of pixels whose class differs.
+def pixel_error(predicted: np.ndarray,
+                truth: np.ndarray,
+                counted: np.ndarray | None = None) -> float:
+    """Share of the counted pixels whose class differs.
 
     Args:
         predicted (np.ndarray): Bool, (H, W).
         truth (np.ndarray): Bool, (H, W).
+        counted (np.ndarray, optional): False where a pixel does not count,
+            bool, (H, W); None counts all.
+
+    Returns:
+        float: From 0 to 1; NaN if no pixel counts.
     """
-    _check(predicted, truth)
-    return float((predicted != truth).mean())
+    predicted, truth, pixels = _counted(predicted, truth, counted)
+    return _share(predicted != truth, pixels)
 
 
-def rand_error(predicted: np.ndarray, truth: np.ndarray) -> float:
+def rand_error(predicted: np.ndarray,
+               truth: np.ndarray,
+               counted: np.ndarray | None = None) -> float:
     """1 - F-score of the foreground-restricted Rand index.
 
     Counted are the ordered pairs of true cell pixels, a pixel with itself
@@ -51,8 +62,9 @@ def rand_error(predicted: np.ndarray, truth: np.ndarray) -> float:
     Args:
         predicted (np.ndarray): True in cells, bool, (H, W).
         truth (np.ndarray): True in cells, bool, (H, W).
+        counted (np.ndarray, optional): As in :func:`pixel_error`.
     """
-    _check(predicted, truth)
+    predicted, truth, _ = _counted(predicted, truth, counted)
     cells, _ = ndimage.label(truth)
     pieces, number = ndimage.label(predicted)
     inside = truth.astype(bool)
@@ -143,8 +155,10 @@ def warp(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
             return warped.reshape(-1, width)[1:-1, 1:-1]
 
 
-def warping_error(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Share of pixels in which even the warped truth differs.
+def warping_error(predicted: np.ndarray,
+                  truth: np.ndarray,
+                  counted: np.ndarray | None = None) -> float:
+    """Share of the counted pixels in which even the warped truth differs.
 
     Thicker membranes and those shifted by no more than their thickness cost
     nothing; gaps that join two cells, walls that part one, holes and stray
@@ -153,8 +167,29 @@ def warping_error(predicted: np.ndarray, truth: np.ndarray) -> float:
     Args:
         predicted (np.ndarray): True in cells, bool, (H, W).
         truth (np.ndarray): True in cells, bool, (H, W); see :func:`warp`.
+        counted (np.ndarray, optional): As in :func:`pixel_error`.
+
+    Returns:
+        float: From 0 to 1; NaN if no pixel counts.
     """
-    return pixel_error(predicted, warp(truth, predicted))
+    predicted, truth, pixels = _counted(predicted, truth, counted)
+    return _share(predicted != warp(truth, predicted), pixels)
+
+
+def _counted(predicted, truth, counted):
+    """Both maps without cells where nothing counts, and how many do."""
+    _check(predicted, truth)
+    if counted is None:
+        return predicted, truth, truth.size
+    check_array(counted, 2, 'b', 'counted')
+    if counted.shape != truth.shape:
+        raise ValueError('counted must have the shape of truth, '
+                         f'{truth.shape}, got {counted.shape}')
+    return predicted & counted, truth & counted, int(counted.sum())
+
+
+def _share(wrong, pixels):
+    return float(wrong.sum() / pixels) if pixels else np.nan
 
 
 def _check(predicted, truth):

@@ -1,6 +1,8 @@
 """Adapters for mmseg; importing this registers them."""
 import mmdense.adapters  # noqa: F401
 import mmdense.mmseg.cell_metrics  # noqa: F401
+import mmdense.mmseg.cell_tracking  # noqa: F401
+import mmdense.mmseg.evaluation  # noqa: F401
 import mmdense.mmseg.folded_fcn_head  # noqa: F401
 import mmdense.mmseg.fully_convolutional  # noqa: F401
 import mmdense.mmseg.hrnet_heads  # noqa: F401
@@ -9,4 +11,5 @@ import mmdense.mmseg.pyramid_attention_head  # noqa: F401
 import mmdense.mmseg.scene_datasets  # noqa: F401
 import mmdense.mmseg.segmentation_scores  # noqa: F401
 import mmdense.mmseg.transforms  # noqa: F401
+import mmdense.mmseg.tta  # noqa: F401
 import mmdense.mmseg.valid_u_net  # noqa: F401

@@ -1,10 +1,11 @@
 """The figures of the two biomedical challenges as mmseg metrics."""
+import logging
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from scipy import ndimage
 
 from mmdense.arguments import (
@@ -18,6 +19,7 @@ from mmdense.metrics.membrane_errors import (
     rand_error,
     warping_error,
 )
+from mmdense.mmseg.evaluation import SegMetric
 from mmdense.registry import METRICS
 
 ERRORS = dict(
@@ -27,23 +29,31 @@ ERRORS = dict(
 
 
 @METRICS.register_module()
-class MembraneMetric(BaseMetric):
+class MembraneMetric(SegMetric):
     """Pixel, Rand and warping error at the best of several thresholds.
 
     The probability of a cell, the softmax of the logits, is thresholded;
     each error of :mod:`mmdense.metrics.membrane_errors` is averaged over the
     images, and its smallest average is given with the threshold that had it.
-    The lecture (slide 31) speaks of 10 levels and does not say which.
+    The lecture (slide 31) speaks of 10 levels and does not say which. Pixels
+    that are ignored in the truth count in none of the errors; an image of
+    nothing else is left out. NaN if no pixel of any image counts.
+
+    With mmseg's ``SegTTAModel`` (``--tta``) only the predicted classes are
+    those of all views, the logits are those of the last. Then the predicted
+    classes are scored and no threshold is given; ``tta_model =
+    dict(type='mmdense.ProbabilityTTAModel')`` merges the probabilities.
 
     Args:
         cell (int): Class index of cells; all else is membrane.
         thresholds (Sequence[float]): A pixel is a cell's if its probability
             exceeds the threshold.
-        **kwargs: Of mmengine's BaseMetric.
+        ignore_index (int): Label of pixels that do not count.
+        **kwargs: Of :class:`~mmdense.mmseg.evaluation.SegMetric`.
 
     Raises:
-        TypeError: If ``cell`` is no integer, or ``thresholds`` no list of
-            numbers.
+        TypeError: If ``cell`` or ``ignore_index`` is no integer, or
+            ``thresholds`` no list of numbers.
         ValueError: If ``cell`` is negative, or there is no threshold or one
             outside 0 to 1; in ``process``, if ``cell`` is no class.
     """
@@ -51,8 +61,10 @@ class MembraneMetric(BaseMetric):
     def __init__(self,
                  cell: int = 1,
                  thresholds: Sequence[float] = tuple(np.arange(10) / 10),
+                 ignore_index: int = 255,
                  **kwargs):
         check_at_least(0, cell=cell)
+        check_at_least(-math.inf, ignore_index=ignore_index)
         check_sequence(thresholds=thresholds)
         check_share(**{
             f'thresholds[{k}]': level for k, level in enumerate(thresholds)})
@@ -61,70 +73,129 @@ class MembraneMetric(BaseMetric):
         super().__init__(**kwargs)
         self.cell = cell
         self.thresholds = thresholds
+        self.ignore_index = ignore_index
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep the errors of a batch's images, (thresholds, errors) each."""
-        for sample in data_samples:
-            logits = sample['seg_logits']['data']
-            if len(logits) == 1:
-                # Of class 1, and mmseg has taken its sigmoid.
-                logits = torch.cat([1 - logits, logits]).log()
-            if self.cell >= len(logits):
-                raise ValueError(f'cell wants a class out of {len(logits)}, '
-                                 f'got {self.cell}')
-            probability = logits.softmax(0)[self.cell].cpu().numpy()
-            truth = sample['gt_sem_seg']['data'][0].cpu().numpy() == self.cell
-            self.results.append([[
-                error(probability > level, truth) for error in ERRORS.values()
-            ] for level in self.thresholds])
+    def judge(self, sample: dict) -> tuple[np.ndarray, bool]:
+        """Errors (thresholds + 1, errors), of the predicted classes last.
+
+        The second value says whether the logits are not those of the
+        predicted classes.
+        """
+        logits = sample['seg_logits']['data']
+        predicted = sample.get('pred_sem_seg')
+        merged = predicted is not None and _disagree(
+            logits, predicted['data'][0].long())
+        if len(logits) == 1:
+            # Of class 1, and mmseg has taken its sigmoid.
+            logits = torch.cat([1 - logits, logits]).log()
+        if self.cell >= len(logits):
+            raise ValueError(f'cell wants a class out of {len(logits)}, '
+                             f'got {self.cell}')
+        label = sample['gt_sem_seg']['data'][0].cpu().numpy()
+        truth, counted = label == self.cell, label != self.ignore_index
+        probability = logits.softmax(0)[self.cell].cpu().numpy()
+        maps = [probability > level for level in self.thresholds]
+        maps.append(probability > 0.5 if predicted is None else
+                    (predicted['data'][0] == self.cell).cpu().numpy())
+        return np.array([[
+            error(map_, truth, counted) for error in ERRORS.values()
+        ] for map_ in maps]), merged
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Each error and its threshold."""
-        means = np.mean(results, axis=0)
+        errors, merged = zip(*results, strict=True)
+        seen = [e for e in errors if not np.isnan(e).any()]
+        means = np.mean(seen, axis=0) if seen else np.full_like(
+            errors[0], np.nan)
+        if any(merged):
+            print_log(
+                'MembraneMetric: the logits are not those of the predicted '
+                'classes (mmseg\'s SegTTAModel merges the classes alone): '
+                'these are scored, and no threshold is sought. Set tta_model '
+                '= dict(type=\'mmdense.ProbabilityTTAModel\')',
+                'current',
+                level=logging.WARNING)
+            return {
+                name: float(error)
+                for name, error in zip(ERRORS, means[-1], strict=True)
+            }
         figures = {}
-        for name, column in zip(ERRORS, means.T, strict=True):
+        for name, column in zip(ERRORS, means[:-1].T, strict=True):
             best = int(column.argmin())
             figures[name] = float(column[best])
             figures[f'{name}_threshold'] = float(self.thresholds[best])
         return figures
 
 
+def _disagree(logits, classes):
+    """Whether the logits are of another prediction than the classes."""
+    if len(logits) > 1:
+        likely = logits.gather(0, classes[None])[0]
+        return bool((likely < logits.max(0).values).any())
+    # Some threshold of the head parts the two classes.
+    zeros, ones = logits[0][classes == 0], logits[0][classes == 1]
+    return len(zeros) * len(ones) > 0 and bool(zeros.max() > ones.min())
+
+
 @METRICS.register_module()
-class CellOverlapMetric(BaseMetric):
+class CellOverlapMetric(SegMetric):
     """``SEG``, the mean intersection over union of all true cells.
 
-    Cells are the 4-connected pieces of one class; how they are matched says
+    True cells are the numbers of the data sample's ``gt_instance_map``
+    (``LoadInstances`` and ``PackInstanceSegInputs`` in the test pipeline):
+    only these tell cells that touch. Without one they are, as predicted cells
+    always, the 4-connected pieces of one class. How cells are matched says
     :func:`~mmdense.metrics.cell_overlap.cell_overlaps`. NaN without cells.
     As in mmseg's ``IoUMetric``, pixels that are ignored in the truth do not
     count, whatever is predicted there: they belong to no cell of either map.
 
     Args:
-        cell (int): Class index of cells.
+        cell (int): Class index of cells. A number whose pixels are rather of
+            another class, ``background`` apart, is no cell.
+        background (int): Class of the gaps between cells
+            (``MaskFromInstances``).
         ignore_index (int): Label of pixels that do not count.
-        **kwargs: Of mmengine's BaseMetric.
+        **kwargs: Of :class:`~mmdense.mmseg.evaluation.SegMetric`.
 
     Raises:
-        TypeError, ValueError: If one is no integer, or ``cell`` negative.
+        TypeError, ValueError: If one is no integer, or ``cell`` or
+            ``background`` negative.
     """
 
-    def __init__(self, cell: int = 1, ignore_index: int = 255, **kwargs):
-        check_at_least(0, cell=cell)
+    def __init__(self,
+                 cell: int = 1,
+                 background: int = 0,
+                 ignore_index: int = 255,
+                 **kwargs):
+        check_at_least(0, cell=cell, background=background)
         check_at_least(-math.inf, ignore_index=ignore_index)
         super().__init__(**kwargs)
         self.cell = cell
+        self.background = background
         self.ignore_index = ignore_index
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep the overlaps of a batch's images."""
-        for sample in data_samples:
-            predicted, truth = (
-                sample[key]['data'][0].cpu().numpy()
-                for key in ('pred_sem_seg', 'gt_sem_seg'))
-            counted = truth != self.ignore_index
-            self.results.append(
-                cell_overlaps(*(
-                    ndimage.label((labels == self.cell) & counted)[0]
-                    for labels in (predicted, truth))))
+    def judge(self, sample: dict) -> np.ndarray:
+        """The overlaps of one image's cells."""
+        predicted, label = (
+            sample[key]['data'][0].cpu().numpy()
+            for key in ('pred_sem_seg', 'gt_sem_seg'))
+        counted = label != self.ignore_index
+        pieces, _ = ndimage.label((predicted == self.cell) & counted)
+        if 'gt_instance_map' not in sample:
+            truth, _ = ndimage.label((label == self.cell) & counted)
+            return cell_overlaps(pieces, truth)
+        truth = sample['gt_instance_map']['data'][0].cpu().numpy()
+        if truth.shape != label.shape:
+            raise ValueError('gt_instance_map must have the shape of the '
+                             f'label map, {label.shape}, got {truth.shape}')
+        ids, truth = np.unique(
+            np.where(counted, truth, 0), return_inverse=True)
+        truth = truth.reshape(label.shape) + (ids[0] > 0)
+        votes = np.zeros(truth.max(initial=0) + 1, int)
+        np.add.at(votes, truth[label == self.cell], 1)
+        others = (label != self.cell) & (label != self.background)
+        np.add.at(votes, truth[others], -1)
+        return cell_overlaps(pieces, np.where(votes[truth] < 0, 0, truth))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The mean over the cells of all images."""

@@ -6,11 +6,13 @@ another: convolutions on one map of a dilated backbone.
 """
 from collections.abc import Sequence
 
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from mmdense.adapters.initial_values import OwnValuesFirst
-from mmdense.arguments import check_config, check_maps
+from mmdense.arguments import check_config, check_maps, check_positive_number
 from mmdense.mmseg.checked_inputs import CheckedInputs
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
@@ -18,7 +20,7 @@ from mmdense.modules.convolutional_classifier import (
     ConvolutionalVGG16,
 )
 from mmdense.modules.skip_fusion import SkipFusion
-from mmdense.registry import MODELS
+from mmdense.registry import HOOKS, MODELS
 
 CLASSIFIERS = dict(
     AlexNet=ConvolutionalAlexNet,
@@ -98,3 +100,45 @@ class FCNSkipHead(CheckedInputs, BaseDecodeHead):
         """Image and maps to logits (N, classes, H, W) of the image's size."""
         image, *maps = self._transform_inputs(inputs)
         return self.fusion(maps, image.shape[-2:])
+
+
+@HOOKS.register_module()
+class FineTuningCheckHook(Hook):
+    """Stops a training from nothing at a rate that is for fine-tuning.
+
+    FCN-16s and FCN-8s go on from a coarser network, at a hundredth of its
+    rate. Without ``load_from`` their scores start from zero and that rate
+    moves nothing: the loss stands still.
+
+    Args:
+        lr (float): Up to this rate a training must load a network.
+
+    Raises:
+        ValueError: If ``lr`` is no positive number; before training, if
+            nothing is loaded or resumed and the rate is not above it.
+    """
+
+    def __init__(self, lr: float = 1e-5):
+        check_positive_number(lr=lr)
+        self.lr = lr
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare what was loaded with the rates.
+
+        Args:
+            runner (Runner): Has loaded what it was told to.
+        """
+        if runner._load_from is not None or runner._resume:
+            return
+        # Neither lowered by a warm-up nor that of the biases.
+        rate = runner.optim_wrapper.optimizer.defaults['lr']
+        if rate <= self.lr:
+            raise ValueError(
+                'FineTuningCheckHook: load_from must name the checkpoint of '
+                f'a coarser FCN at a learning rate of {rate:g}, got None: '
+                'the scores start from zero and would stay there. Train the '
+                'coarser recipe (FCN-32s, then FCN-16s) on this data and '
+                'set load_from to its last checkpoint; or start from the '
+                'classifier with model.backbone.init_cfg=dict(type='
+                "'Pretrained', checkpoint='pretrain/vgg16_fully-"
+                "convolutional.pth') and optim_wrapper.optimizer.lr=1e-4")

@@ -1,9 +1,7 @@
 """The four scores of FCN as an mmseg metric."""
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
@@ -12,6 +10,7 @@ from mmdense.metrics.segmentation_scores import (
     confusion_matrix,
     segmentation_scores,
 )
+from mmdense.mmseg.evaluation import SegMetric
 from mmdense.registry import METRICS
 
 SCORES = ('pixel_accuracy', 'mean_accuracy', 'mean_iu',
@@ -19,7 +18,7 @@ SCORES = ('pixel_accuracy', 'mean_accuracy', 'mean_iu',
 
 
 @METRICS.register_module()
-class SegmentationScores(BaseMetric):
+class SegmentationScores(SegMetric):
     """Pixel accuracy, mean accuracy, mean IU, frequency-weighted IU in %.
 
     From one confusion matrix of all images, see
@@ -29,8 +28,7 @@ class SegmentationScores(BaseMetric):
 
     Args:
         ignore_index (int): Label of pixels that do not count.
-        collect_device (str): As in mmengine.
-        prefix (str, optional): As in mmengine.
+        **kwargs: Of :class:`~mmdense.mmseg.evaluation.SegMetric`.
 
     Raises:
         TypeError: If ``ignore_index`` is no integer.
@@ -38,35 +36,30 @@ class SegmentationScores(BaseMetric):
             class nor ``ignore_index``.
     """
 
-    def __init__(self,
-                 ignore_index: int = 255,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None):
+    def __init__(self, ignore_index: int = 255, **kwargs):
         check_at_least(-math.inf, ignore_index=ignore_index)
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**kwargs)
         self.ignore_index = ignore_index
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count one batch.
+    def judge(self, sample: dict) -> np.ndarray:
+        """The confusion matrix of one image.
 
         Args:
-            data_batch (dict): Not used.
-            data_samples (Sequence[dict]): Hold ``gt_sem_seg`` and
-                ``pred_sem_seg``, data (1, H, W) each.
+            sample (dict): Holds ``gt_sem_seg`` and ``pred_sem_seg``, data
+                (1, H, W) each.
         """
-        classes = len(self.dataset_meta['classes'])
-        for sample in data_samples:
-            truth, prediction = (
-                np.asarray(sample[key]['data'].cpu())
-                for key in ('gt_sem_seg', 'pred_sem_seg'))
-            try:
-                self.results.append(
-                    confusion_matrix(truth, prediction, classes,
-                                     self.ignore_index))
-            except ValueError as error:
-                raise ValueError(
-                    f'{sample.get("seg_map_path", "a sample")}: {error}'
-                ) from error
+        # mmseg's prediction of a single logit is a float.
+        truth, prediction = (
+            sample[key]['data'].long().cpu().numpy()
+            for key in ('gt_sem_seg', 'pred_sem_seg'))
+        try:
+            return confusion_matrix(truth, prediction,
+                                    len(self.dataset_meta['classes']),
+                                    self.ignore_index)
+        except ValueError as error:
+            raise ValueError(
+                f'{sample.get("seg_map_path", "a sample")}: {error}'
+            ) from error
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
         """The scores of all images, in per cent; logs those of each class."""

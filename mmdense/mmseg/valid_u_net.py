@@ -36,6 +36,7 @@ class ValidUNet(BaseModule):
     Attributes:
         context (int): Pixels lost on each side of the image.
         alignment (int): The total stride.
+        in_channels (int): Of the image.
     """
 
     def __init__(self, init_cfg: dict | None = None, **kwargs):
@@ -43,6 +44,7 @@ class ValidUNet(BaseModule):
         self.net = UNet(**kwargs)
         self.context = context(self.net.depth)
         self.alignment = 2**self.net.depth
+        self.in_channels = self.net.down[0][0].in_channels
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         return (self.net(x), )
@@ -149,7 +151,10 @@ class OverlapTileSegmentor(EncoderDecoder):
     loses: ``context`` and ``alignment``, as ``ValidUNet``.
 
     Raises:
-        ValueError: If the backbone does not say it; in ``inference``, if
+        ValueError: If the backbone does not say it, or ``mean`` or ``std`` of
+            the data preprocessor has not one number for each channel of the
+            image; in ``loss``, if images were filled up with zeros, which
+            the network would take for image; in ``inference``, if
             ``test_cfg`` has no tile.
     """
 
@@ -160,6 +165,31 @@ class OverlapTileSegmentor(EncoderDecoder):
                 raise ValueError(f'backbone wants one with {name}, as '
                                  'mmdense.ValidUNet, got '
                                  f'{type(self.backbone).__name__}')
+        channels = getattr(self.backbone, 'in_channels', None)
+        for name in ('mean', 'std'):
+            # One number would be spread over all channels without a word.
+            values = getattr(self.data_preprocessor, name, None)
+            if None not in (channels, values) and len(values) != channels:
+                raise ValueError(
+                    f'data_preprocessor: {name} must have one number for '
+                    f'each of the {channels} channels of the image '
+                    '(backbone.in_channels), got '
+                    f'{values.flatten().tolist()}')
+
+    def loss(self, inputs: Tensor,
+             data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """As mmseg's, of images without a filling of zeros."""
+        for sample in data_samples:
+            if any(sample.metainfo.get('padding_size', ())):
+                raise ValueError(
+                    'OverlapTileSegmentor: an image must be as large as the '
+                    'crop that trains, at least '
+                    f'{tuple(inputs.shape[-2:])}, got '
+                    f'{tuple(sample.metainfo["img_shape"])}, filled up with '
+                    'zeros: give MirrorPad a larger context, make crop_size '
+                    '(and data_preprocessor.size) smaller, or end the '
+                    'pipeline with RandomCrop')
+        return super().loss(inputs, data_samples)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Images (N, C, H, W) to logits (N, classes, H, W)."""

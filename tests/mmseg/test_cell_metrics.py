@@ -1,4 +1,5 @@
 """Metrics get what mmseg's segmentors hand over."""
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -109,3 +110,51 @@ def test_seg_without_cells_is_no_number():
 def test_a_cell_that_is_no_class_is_refused():
     with pytest.raises(ValueError, match='cell wants .* 2, got 2'):
         evaluate(dict(type='mmdense.MembraneMetric', cell=2), pictures(0))
+
+
+def test_ignored_pixels_count_in_no_error():
+    """Half the image without a label, the rest predicted perfectly."""
+    _, truth = pictures(0)
+    truth[:, 12:] = 255
+    for noise in (0, 1):
+        probability = np.where(truth == 255, noise, truth)
+        found = evaluate(
+            dict(type='mmdense.MembraneMetric'),
+            (0.02 + 0.96 * probability, truth))
+        assert [found[f'{k}_error'] for k in ('pixel', 'rand', 'warping')
+                ] == [0] * 3
+    # One wrong pixel, of those that count.
+    probability[2, 2] = 0
+    found = evaluate(
+        dict(type='mmdense.MembraneMetric'),
+        (0.02 + 0.96 * probability, truth))
+    assert found['pixel_error'] == found['warping_error'] == 1 / 240
+
+
+def test_an_image_of_ignored_pixels_is_left_out():
+    probability, truth = pictures(0)
+    nothing = np.full_like(truth, 255)
+    metric = dict(type='mmdense.MembraneMetric')
+    both = evaluate(metric, (probability, truth), (probability, nothing))
+    assert both == evaluate(metric, (probability, truth))
+    assert np.isnan(evaluate(metric, (probability, nothing))['pixel_error'])
+
+
+@pytest.mark.parametrize('kind', ['MembraneMetric', 'CellOverlapMetric',
+                                  'SegmentationScores'])
+def test_a_metric_alone_writes_what_out_asks_for(kind, tmp_path):
+    """mmseg's script sets both in the dict of the evaluator."""
+    metric = METRICS.build(dict(
+        type=f'mmdense.{kind}', output_dir=str(tmp_path), keep_results=True))
+    metric.dataset_meta = dict(classes=('membrane', 'cell'))
+    label = torch.tensor([[[0, 1], [1, 1]]])
+    metric.process({}, [
+        dict(
+            seg_logits=dict(data=torch.cat([1 - label, label]).float()),
+            pred_sem_seg=dict(data=label),
+            gt_sem_seg=dict(data=label),
+            img_path='folder/7.tif')
+    ])
+    assert metric.evaluate(1)
+    written = cv2.imread(str(tmp_path / '7.png'), cv2.IMREAD_UNCHANGED)
+    assert written.tolist() == [[0, 1], [1, 1]]

@@ -55,7 +55,6 @@ def model_of(name, classes=3):
         widths[i] for i in cfg.decode_head.in_index
     ]
     cfg.decode_head.num_classes = classes
-    cfg.data_preprocessor.size = (40, 56)
     return cfg
 
 
@@ -281,6 +280,34 @@ def test_the_checkpoint_of_another_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match='does not fit'):
         runner('fcn-16s_vgg16' + VOC, tmp_path / 'work', str(path),
                0.01).train()
+
+
+def test_a_finer_stage_that_loads_nothing_is_refused(tmp_path):
+    name = 'fcn-16s_vgg16' + VOC
+    config = parsed(name)
+
+    def training(lr, start=None):
+        built = runner(name, tmp_path / 'work', start, lr)
+        built.register_hook(dict(config.default_hooks.fine_tuning))
+        return built
+
+    with pytest.raises(ValueError, match='load_from must name .* rate of '
+                       '1e-06, got None: .*init_cfg.*lr=1e-4'):
+        training(config.optim_wrapper.optimizer.lr).train()
+    training(1e-4).train()
+    training(config.optim_wrapper.optimizer.lr,
+             str(tmp_path / 'work/iter_2.pth')).train()
+
+
+def test_images_of_several_sizes_make_a_batch():
+    model = build('fcn-8s_vgg16' + VOC)
+    items = [sample(0, (40, 56)), sample(1, (64, 33))]
+    batch = model.data_preprocessor(
+        {key: [item[key] for item in items] for key in items[0]}, True)
+    assert batch['inputs'].shape == (2, 3, 64, 56)
+    labels = [data.gt_sem_seg.data for data in batch['data_samples']]
+    assert labels[0][0, 40:].unique().tolist() == [255]
+    assert model(**batch, mode='loss')['decode.loss_ce'] > 0
 
 
 def test_the_losss_gradient_reaches_every_score():

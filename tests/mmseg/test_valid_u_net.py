@@ -110,6 +110,40 @@ def test_weights_pass_the_preprocessor_into_the_gradient():
     assert all(p.grad is not None for p in model.parameters())
 
 
+@pytest.mark.parametrize('weighted', [False, True])
+def test_a_crop_larger_than_the_mirrored_image_is_refused(weighted):
+    """mmseg fills it up with zeros, which the network takes for image."""
+    model = build(weighted=weighted).train()
+    data = dict(
+        inputs=[torch.zeros(1, 20, 26), torch.zeros(1, 22, 26)],
+        data_samples=[
+            *samples((20, 26), number=1), *samples((22, 26), number=1)
+        ])
+    data = model.data_preprocessor(data, training=True)
+    with pytest.raises(ValueError, match=r'at least \(22, 26\), got '
+                       r'\(20, 26\).*MirrorPad.*crop_size'):
+        model(**data, mode='loss')
+
+
+@pytest.mark.parametrize('name, values', [('mean', [1., 2., 3.]),
+                                          ('std', [1., 2.])])
+def test_mean_and_std_must_be_of_the_images_channels(name, values):
+    given = dict(mean=[100.], std=[50.])
+    given[name] = values
+    with pytest.raises(ValueError, match=f'{name} must have one number for '
+                       'each of the 1 channels'):
+        MODELS.build(
+            dict(
+                type='mmdense.OverlapTileSegmentor',
+                data_preprocessor=dict(type='SegDataPreProcessor', **given),
+                backbone=dict(
+                    type='mmdense.ValidUNet', in_channels=1, base_channels=4,
+                    depth=1),
+                decode_head=dict(
+                    type='mmdense.ValidConvHead', in_channels=4,
+                    num_classes=2)))
+
+
 @pytest.mark.parametrize('size', [(12, 12), (41, 53), (5, 70)])
 def test_prediction_has_the_images_size_and_no_seams(size):
     small, large = build(tile=(22, 26)).eval(), build(tile=(30, 60)).eval()

@@ -11,6 +11,7 @@ _base_ = [
     './datasets/isbi2012.py', 'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_20k.py'
 ]
+tta_model = dict(type='mmdense.ProbabilityTTAModel')
 crop_size = (192, 192)
 augment = [_base_.elastic, _base_.turn, _base_.turn_again]
 train_dataloader = dict(

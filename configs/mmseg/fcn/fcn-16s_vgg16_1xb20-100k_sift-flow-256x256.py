@@ -5,9 +5,7 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     '../_base_/schedules/fcn_100k.py'
 ]
-model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(num_classes=33))
+model = dict(decode_head=dict(num_classes=33))
 load_from = ('work_dirs/fcn-32s_vgg16_1xb20-100k_sift-flow-256x256/'
              'iter_100000.pth')
 optim_wrapper = dict(optimizer=dict(lr=1e-6))

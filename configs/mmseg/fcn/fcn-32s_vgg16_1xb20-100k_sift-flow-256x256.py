@@ -5,6 +5,4 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     '../_base_/schedules/fcn_100k.py'
 ]
-model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(num_classes=33))
+model = dict(decode_head=dict(num_classes=33))

@@ -5,4 +5,3 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     '../_base_/schedules/fcn_100k.py'
 ]
-model = dict(data_preprocessor=dict(size=_base_.crop_size))

@@ -9,7 +9,7 @@ _base_ = [
 ]
 crop_size = (120, 160)
 model = dict(
-    data_preprocessor=dict(size=crop_size, seg_pad_val=_base_.void),
+    data_preprocessor=dict(seg_pad_val=_base_.void),
     backbone=dict(
         classifier=dict(base_channels=8, fc_channels=512, dropout=0),
         init_cfg=None),

@@ -5,7 +5,6 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     '../_base_/schedules/fcn_100k.py'
 ]
-model = dict(data_preprocessor=dict(size=_base_.crop_size))
 load_from = ('work_dirs/fcn-16s_vgg16_1xb20-100k_voc12aug-500x500/'
              'iter_100000.pth')
 # "The learning rate is decreased by a factor of 100."

@@ -12,14 +12,16 @@ _base_ = [
     'mmseg::_base_/schedules/schedule_20k.py'
 ]
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
     backbone=dict(
         classifier=dict(base_channels=8, fc_channels=128, dropout=0)),
     decode_head=dict(in_channels=[3, 32, 64, 128], num_classes=2))
-val_evaluator = [
-    dict(type='IoUMetric', iou_metrics=['mIoU']),
-    dict(type='mmdense.SegmentationScores')
-]
+val_evaluator = dict(
+    _delete_=True,
+    type='mmdense.SegEvaluator',
+    metrics=[
+        dict(type='IoUMetric', iou_metrics=['mIoU']),
+        dict(type='mmdense.SegmentationScores')
+    ])
 test_evaluator = val_evaluator
 # AdamW, because 150 iterations are too few for SGD from nothing.
 optim_wrapper = dict(

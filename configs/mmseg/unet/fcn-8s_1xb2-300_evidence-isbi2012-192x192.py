@@ -5,8 +5,7 @@ _base_ = [
 # It takes three equal channels.
 load = [step for step in _base_.load if step != _base_.grey]
 model = dict(
-    data_preprocessor=dict(
-        mean=[125.25] * 3, std=[43.67] * 3, size=_base_.crop_size),
+    data_preprocessor=dict(mean=[125.25] * 3, std=[43.67] * 3),
     backbone=dict(
         classifier=dict(base_channels=8, fc_channels=512, dropout=0)),
     decode_head=dict(in_channels=[3, 32, 64, 512], num_classes=2))

@@ -4,6 +4,7 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_20k.py'
 ]
+tta_model = dict(type='mmdense.ProbabilityTTAModel')
 # The paper names the momentum alone.
 optim_wrapper = dict(
     optimizer=dict(lr=1e-4, momentum=0.99, weight_decay=0))

@@ -16,14 +16,15 @@ grey = dict(type='RandomGrayscale', prob=1., channel_weights=(1, 0, 0))
 load = [
     dict(type='LoadImageFromFile'),
     grey,
-    dict(type='LoadAnnotations'),
+    dict(type='mmdense.LoadLabels'),
     dict(type='mmdense.LabelsFromValues', values=[0, 255])
 ]
 crop_size = (572, 572)
 context = 92
 border_weights = dict(
     type='mmdense.BorderWeights',
-    frequencies=[0.224, 0.776],  # of the 25 slices that train
+    # Of the 25 slices that train. For other data give its own, or None.
+    frequencies=[0.224, 0.776],
     cache_dir='work_dirs/border_weights')
 elastic = dict(type='mmdense.ElasticDeformation')
 turn = dict(type='RandomRotFlip', rotate_prob=0, flip_prob=1)
@@ -37,7 +38,7 @@ train_pipeline = [
 ]
 test_pipeline = [*load, dict(type='PackSegInputs')]
 dataset = dict(
-    type='BaseSegDataset',
+    type='mmdense.CellDataset',
     data_root='data/isbi2012',
     data_prefix=dict(img_path='train/image', seg_map_path='train/label'),
     img_suffix='.png',
@@ -60,8 +61,25 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(dataset, indices=held_out, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = [
-    dict(type='mmdense.MembraneMetric'),
-    dict(type='IoUMetric', iou_metrics=['mIoU'])
-]
+val_evaluator = dict(
+    type='mmdense.SegEvaluator',
+    metrics=[
+        dict(type='mmdense.MembraneMetric'),
+        dict(type='IoUMetric', iou_metrics=['mIoU'])
+    ])
 test_evaluator = val_evaluator
+# For `--tta`. Labels after the flips, so that they are those of the image.
+tta_pipeline = [
+    load[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[[grey],
+                    [
+                        dict(type='RandomFlip', prob=0.),
+                        dict(type='RandomFlip', prob=1.),
+                        dict(
+                            type='RandomFlip',
+                            prob=1.,
+                            direction='vertical')
+                    ], [load[2]], [load[3]], [dict(type='PackSegInputs')]])
+]

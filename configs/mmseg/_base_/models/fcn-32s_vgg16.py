@@ -6,6 +6,9 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
+        # Images of any size: a batch is padded to its largest.
+        size=None,
+        size_divisor=1,
         pad_val=0,
         seg_pad_val=255),
     backbone=dict(

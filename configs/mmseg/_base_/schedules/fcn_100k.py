@@ -9,4 +9,6 @@ optim_wrapper = dict(
     paramwise_cfg=dict(bias_lr_mult=2., bias_decay_mult=0.))
 param_scheduler = []
 train_cfg = dict(max_iters=100000, val_interval=4000)
-default_hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'))
+default_hooks = dict(
+    check=dict(type='mmdense.CheckpointCheckHook'),
+    fine_tuning=dict(type='mmdense.FineTuningCheckHook'))
