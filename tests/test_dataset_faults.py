@@ -53,6 +53,14 @@ def data(originals, tmp_path):
     return Path(shutil.copytree(originals, tmp_path / 'data'))
 
 
+def tool(name):
+    spec = importlib.util.spec_from_file_location(
+        f'{name}_tool', ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def config_of(path, root, val=False, **changes):
     cfg = Config.fromfile(path)
     # One process, so that an error is the host's own.
@@ -325,19 +333,30 @@ def test_a_training_of_an_empty_annotation_file_names_it(
         data, tmp_path, capsys, monkeypatch, split):
     """By tools/train.py; the host's own error says no more than EMPTY."""
     pytest.importorskip('mmpose')
-    spec = importlib.util.spec_from_file_location(
-        'train_tool', ROOT / 'tools' / 'train.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    train_tool = tool('train')
     cfg = config_of(POSE, data / 'pose', val=True)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
     cfg.dump(tmp_path / 'config.py')
     persons = dict(train=PERSONS, val=VALIDATION)[split]
     (data / 'pose' / persons).write_bytes(b'')
     monkeypatch.chdir(tmp_path)
-    assert tool.main(['config.py']) == 2
+    assert train_tool.main(['config.py']) == 2
     assert f'{persons}: no annotations: Expecting value' in \
         capsys.readouterr().err
+
+
+def test_a_training_without_samples_is_named(data, tmp_path, capsys,
+                                             monkeypatch):
+    """The host's own error: need at least one array to concatenate."""
+    pytest.importorskip('mmpose')
+    cfg = config_of(POSE, data / 'pose')
+    cfg.dump(tmp_path / 'config.py')
+    edit(data / 'pose' / PERSONS,
+         lambda content: content.update(annotations=[]))
+    monkeypatch.chdir(tmp_path)
+    assert tool('train').main(['config.py', '--cfg-options', 'a=1']) == 2
+    assert re.search(f'error: .*{PERSONS} .4 images, 0 annotations, 1 categor'
+                     'ies.: holds no sample\n', capsys.readouterr().err)
 
 
 def test_an_image_may_be_large(tmp_path, monkeypatch):
@@ -386,11 +405,7 @@ def test_a_cut_off_image_does_not_decode(tmp_path, suffix):
 
 @pytest.fixture
 def check_data():
-    spec = importlib.util.spec_from_file_location(
-        'check_data', ROOT / 'tools' / 'check_data.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return tool('check_data').main
 
 
 @pytest.mark.parametrize('content', ['', '{"images": ['])
@@ -404,6 +419,20 @@ def test_an_empty_annotation_file_is_named(data, tmp_path, capsys, content,
     (data / 'pose' / PERSONS).write_text(content)
     assert check_data([str(config)]) == 1
     assert f'{PERSONS}: no annotations' in capsys.readouterr().out
+
+
+def test_warnings_leave_the_exit_status(data, tmp_path, capsys, check_data):
+    pytest.importorskip('mmpose')
+    config = tmp_path / 'config.py'
+    config_of(POSE, data / 'pose').dump(config)
+    image = first_image(data / 'pose')
+    deep = cv2.imread(str(image)).astype(np.uint16) * 16
+    for path in (data / 'pose').rglob('*.jpg'):
+        path.write_bytes(cv2.imencode('.png', deep)[1])
+    assert check_data([str(config)]) == 0
+    out = capsys.readouterr().out
+    assert re.search('warning: .*holds 16 bits a pixel, values up to', out)
+    assert out.endswith('0 faults in 1 data sets, 1 warnings\n')
 
 
 @pytest.mark.parametrize('content, message', [

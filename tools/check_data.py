@@ -3,15 +3,17 @@
     python tools/check_data.py CONFIG
     python tools/check_data.py CONFIG --decode
 
-Reads annotations and the headers of images and labels; with --decode every
-image to its end. Prints each fault with its file or annotation, and exits
-with 1 if there is any, with 2 where there is nothing to look at.
+Reads annotations, the headers of images and labels, and about a hundred of
+the labels; with --decode every image and label to its end. Prints each fault
+with its file or annotation, and exits with 1 if there is any, with 2 where
+there is nothing to look at. A warning (bits or channels that the loader drops,
+classes in another order) is likely not meant, and leaves the exit status.
 """
 import argparse
 import sys
 
 from mmdense import networks
-from mmdense.engine.data_check import config_faults
+from mmdense.engine.data_check import DataWarning, config_faults
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -22,7 +24,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument(
-        '--decode', action='store_true', help='read every image to its end')
+        '--decode', action='store_true',
+        help='read every image and label to its end')
     networks.add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -34,20 +37,25 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
-    seen, number = [], 0
+    seen, number, warned = [], 0, 0
     for loader in LOADERS:
         dataset = (config.get(loader) or {}).get('dataset')
         if dataset is None or dataset in seen:
             continue
         seen.append(dataset)
         for fault in config_faults(config, loader, args.decode):
-            number += 1
-            print(fault)
+            if isinstance(fault, DataWarning):
+                warned += 1
+                print(f'warning: {fault}')
+            else:
+                number += 1
+                print(fault)
     if not seen:
         print(f'error: {args.config} wants one of {", ".join(LOADERS)} with '
               'a dataset, got none', file=sys.stderr)
         return 2
-    print(f'{number} faults in {len(seen)} data sets')
+    print(f'{number} faults in {len(seen)} data sets' +
+          (f', {warned} warnings' if warned else ''))
     return int(number > 0)
 
 

@@ -9,13 +9,12 @@ Of an installed wheel, `mim test mmdense NAME.py -C CHECKPOINT` runs this file.
 import sys
 
 from mmdense.checkpoints.reading import read_checkpoint
-from mmdense.networks.host_scripts import run_host_script
+from mmdense.networks.host_scripts import config_at, run_host_script
 
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    # torch.distributed puts its --local-rank before everything else.
-    words = argv[next((k for k, w in enumerate(argv) if w[:1] != '-'), 0):]
+    words = argv[config_at(argv):]
     if len(words) > 1 and words[1][:1] != '-' and '://' not in words[1]:
         try:
             read_checkpoint(words[1])

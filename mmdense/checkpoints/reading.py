@@ -4,8 +4,9 @@ Everything is read with ``weights_only=True``. Beside tensors such a
 checkpoint holds the message hub: ``HistoryBuffer`` objects with numpy arrays,
 and the buffer's statistics methods, which pickle stores as
 ``getattr(HistoryBuffer, 'mean')``; a one-cycle schedule stores its annealing
-function in the same way. torch's restricted unpickler refuses them until they
-are allow-listed.
+function in the same way. The data set's meta holds numpy arrays, of which an
+empty one asks for ``bytes``, and the config's own dicts. torch's restricted
+unpickler refuses them until they are allow-listed.
 """
 import codecs
 import functools
@@ -49,6 +50,23 @@ def _restricted_getattr(owner, name):
     return getattr(owner, name)
 
 
+def _empty_bytes(*args) -> bytes:
+    """What an empty numpy array asks of ``bytes``, and no more.
+
+    ``bytes(10**12)`` would take that much memory.
+    """
+    if args:
+        raise pickle.UnpicklingError(
+            f'a checkpoint asks for bytes{args!r}, which none that mmengine '
+            'wrote holds')
+    return b''
+
+
+def _plain_dict(entries: dict) -> dict:
+    """In the place of mmengine's ``ConfigDict``."""
+    return dict(entries)
+
+
 @functools.cache
 def _renamed(function: Callable, name: str) -> Callable:
     """``function`` as one that ``name``, dotted, says where to find."""
@@ -77,6 +95,8 @@ def allow_mmengine_checkpoints() -> None:
         for kind in (*_READABLE, np.ndarray, np.dtype, *dtypes)
     }
     allowed['builtins.getattr'] = _restricted_getattr
+    allowed['builtins.bytes'] = _empty_bytes
+    allowed['mmengine.config.config.ConfigDict'] = _plain_dict
     # Bytes in numpy's numbers; a later torch than 2.4 allows it by itself.
     allowed['_codecs.encode'] = codecs.encode
     for function in (multiarray._reconstruct, multiarray.scalar):
@@ -184,7 +204,7 @@ def read_checkpoint(path: str | Path) -> dict:
 def _refusal(error: pickle.UnpicklingError) -> str:
     """What a file asked for; torch's advice to run it all the same left out.
     """
-    asked = re.search(r'GLOBAL (\S+)|asks for (attribute .+?), which',
+    asked = re.search(r'GLOBAL (\S+)|asks for (attribute .+?|bytes.+?), which',
                       str(error))
     if asked is None:
         return f'{type(error).__name__}: {error}'

@@ -1,91 +1,33 @@
 """Faults of a data set, found before a training starts, and named."""
-import contextlib
+import copy
 import itertools
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
-from PIL import Image, UnidentifiedImageError
 
+from mmdense.engine.image_files import ImageFile, file_fault, look_at
+from mmdense.engine.label_check import LabelCheck
 from mmdense.registry import HOOKS
 
-# Pillow knows these by name, and little of what they hold.
-_CONTAINERS = ('.bufr', '.fit', '.fits', '.grib', '.h5', '.hdf')
+__all__ = [
+    'DataCheckHook', 'DataWarning', 'config_faults', 'dataset_faults',
+    'file_fault'
+]
 
 
-def _is_image_name(path: str | Path) -> bool:
-    """Whether a library for images reads files with this suffix at all."""
-    suffix = Path(path).suffix.lower()
-    Image.init()
-    if Image.EXTENSION.get(suffix) in Image.OPEN:
-        return suffix not in _CONTAINERS
-    try:
-        return cv2.haveImageWriter(str(path))
-    except cv2.error:  # OpenEXR, unless an environment variable allows it
-        return False
-
-
-@contextlib.contextmanager
-def _any_size() -> Iterator[None]:
-    """Pillow refuses large images, against crafted ones: not one's own."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def file_fault(path: str | Path,
-               decode: bool) -> tuple[str | None, tuple | None]:
-    """What is wrong with an image file, and its (width, height).
-
-    Pillow judges what it knows, because OpenCV fills up what was cut off and
-    says nothing; what it does not know, OpenCV has to read (TIFF of floats).
-    Of what neither knows by its suffix (``.npy``, ``.nii.gz``), no more is
-    asked than to be there and not empty.
-
-    Args:
-        path (str | Path): The file.
-        decode (bool): Whether to read it to its end.
-
-    Returns:
-        tuple: None where nothing is wrong, or no size can be read.
-    """
-    if not Path(path).is_file():
-        return 'no such file', None
-    if not Path(path).stat().st_size:
-        return 'the file is empty', None
-    if not _is_image_name(path):
-        return None, None
-    with _any_size():
-        try:
-            with Image.open(path) as image:
-                if decode:
-                    image.load()
-                return None, image.size
-        except UnidentifiedImageError as error:
-            return _opencv_fault(path, error)
-        except Exception as error:  # whatever a decoder makes of broken bytes
-            return f'does not decode: {error}', None
-
-
-def _opencv_fault(path: str | Path,
-                  error: Exception) -> tuple[str | None, tuple | None]:
-    """The same by OpenCV, after Pillow's ``error``."""
-    try:
-        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        return f'does not decode: {error}', None
-    return None, pixels.shape[1::-1]
+class DataWarning(str):
+    """What is likely not meant, among faults; a training may go on."""
 
 
 def _not_finite(value, name: str) -> str | None:
@@ -104,25 +46,146 @@ def _not_finite(value, name: str) -> str | None:
     return next(filter(None, found), None)
 
 
+def _leaves(dataset, steps: Sequence[Callable] = ()) -> Iterator[tuple]:
+    """The data sets inside wrappers, and the steps their samples go through.
+    """
+    own = getattr(dataset, 'pipeline', None) or []
+    steps = [*getattr(own, 'transforms', own), *steps]
+    parts = getattr(dataset, 'datasets', None)
+    if not isinstance(parts, list | tuple):
+        parts = [dataset.dataset] if hasattr(dataset, 'dataset') else []
+    for part in parts:
+        yield from _leaves(part, steps)
+    if not parts:
+        yield dataset, steps
+
+
+def _leaf_configs(config: dict) -> Iterator[dict]:
+    """The same in a config."""
+    parts = config.get('datasets') or [config.get('dataset')]
+    for part in parts:
+        if isinstance(part, dict):
+            yield from _leaf_configs(part)
+    if parts == [None]:
+        yield config
+
+
+class _Pictures:
+    """The image and label files of a data set, each looked at once."""
+
+    def __init__(self, steps: Sequence[Callable], decode: bool):
+        self.steps, self.decode = steps, decode
+        self.files, self.turns, self.compared = {}, {}, set()
+
+    def look(self, path) -> tuple[ImageFile, str | None]:
+        """A file, and its fault when it is met for the first time."""
+        if not isinstance(path, str | Path) or '://' in str(path):
+            return ImageFile(), None
+        if path in self.files:
+            return self.files[path], None
+        file = self.files[path] = look_at(path, self.decode)
+        return file, file.fault and f'{path}: {file.fault}'
+
+    def size(self, info: dict, file: ImageFile) -> tuple[int, int] | None:
+        """Width and height as the pipeline reads an image.
+
+        Of photographs that lie on their side, one of each kind is read.
+        """
+        if file.size is None or not file.lying:
+            return file.size
+        if file.kind not in self.turns:
+            image = _read(info, self.steps)
+            if image is None:
+                return None
+            if file.size[0] == file.size[1]:
+                return file.size
+            self.turns[file.kind] = image.shape[1::-1] != file.size
+        return file.size[::-1] if self.turns[file.kind] else file.size
+
+    def lost(self, info: dict, file: ImageFile) -> str | None:
+        """Bits and channels that the pipeline does not read, in words.
+
+        Looked for in one file of each kind that has more than usual.
+        """
+        if file.plain or file.kind in self.compared:
+            return None
+        stored = cv2.imread(str(info['img_path']), cv2.IMREAD_UNCHANGED)
+        image = _read(info, self.steps)
+        if stored is None or image is None:
+            return None
+        step = max(1, math.isqrt(stored.size // 2**18))
+        stored, image = stored[::step, ::step], image[::step, ::step]
+        colours = stored if stored.ndim == 2 else stored[..., :3]
+        levels = [len(np.unique(part)) for part in (image, colours)]
+        if levels[0] < levels[1]:
+            self.compared.add(file.kind)
+            return (f'holds {8 * stored.itemsize} bits a pixel, values up to '
+                    f'{colours.max():g}, and the pipeline reads 8, values up '
+                    f"to {image.max():g}: color_type='unchanged' and "
+                    'to_float32=True of LoadImageFromFile keep them, with '
+                    "the model's in_channels, mean and std to match")
+        kept = 1 if image.ndim == 2 else image.shape[2]
+        more = stored[..., kept:] if stored.ndim == 3 else stored[:0]
+        if more.size and more.min() != more.max():
+            self.compared.add(file.kind)
+            return (f'has {stored.shape[2]} channels, and the pipeline reads '
+                    f"{kept}: color_type='unchanged' of LoadImageFromFile "
+                    "keeps all, with the model's in_channels, mean and std to "
+                    'match')
+        return None
+
+
+def _read(info: dict, steps: Sequence[Callable]) -> np.ndarray | None:
+    """A sample's image as its pipeline loads it, if it does."""
+    results = copy.deepcopy(info)
+    try:
+        for step in steps:
+            results = step(results)
+            if isinstance(results.get('img'), np.ndarray):
+                return results['img']
+    except Exception:  # named when the training meets it
+        return None
+    return None
+
+
 def dataset_faults(dataset, decode: bool = False) -> Iterator[str]:
-    """Look at every sample of a data set, without loading it.
+    """Look at every sample of a data set, without loading most of them.
 
     Image and label files are there and have a readable header, a label image
-    has the size of its image, no number of an annotation is NaN or infinite,
-    and no two annotations share an id: hosts name some of these when they
-    meet them, hours later, and train on the others without a word.
+    has the size its image has when it is loaded, no number of an annotation
+    is NaN or infinite, and no two annotations of a file share an id. The set
+    is not empty, and its classes are those of its annotations. Labels of
+    mmseg show classes it has, and more than one. Hosts name some of these
+    when they meet them, hours later, and train on the others without a word.
 
     Args:
-        dataset (Dataset): Of any host, or one that wraps it.
-        decode (bool): Whether to read every image to its end, which finds
-            what was cut off and takes as long as an epoch's loading.
+        dataset (Dataset): Of any host, or one that wraps others.
+        decode (bool): Whether to read every image and label to its end, which
+            finds what was cut off and takes as long as an epoch's loading.
+            Otherwise about a hundred labels are read.
 
     Yields:
-        str: What is wrong, and with which file or annotation.
+        str: What is wrong, and with which file or annotation. A
+        :class:`DataWarning` is what most likely is wrong: images of which
+        the loader drops bits or channels, classes in another order.
     """
-    while not hasattr(dataset, 'get_data_info') or hasattr(dataset, 'dataset'):
-        dataset = dataset.dataset
+    for leaf, steps in _leaves(dataset):
+        if hasattr(leaf, 'get_data_info'):
+            yield from _class_faults(leaf)
+            yield from _sample_faults(leaf, steps, decode)
+
+
+def _class_faults(dataset) -> Iterator[str]:
+    """What is wrong with a data set's classes, annotation file and length."""
+    meta = getattr(dataset, 'metainfo', None) or {}
+    classes = meta.get('classes')
+    if isinstance(classes, str):
+        yield (f'classes must be a list of names, got the string {classes!r}, '
+               'of which each letter is a class: one class is written '
+               f'({classes!r}, ), with its comma')
+        classes = None
     path = Path(getattr(dataset, 'ann_file', None) or '')
+    text = ''
     if path.suffix == '.json' and path.is_file():
         text = path.read_text()
         # mmdet leaves such a box out, and nobody knows. The words first:
@@ -131,36 +194,126 @@ def dataset_faults(dataset, decode: bool = False) -> Iterator[str]:
             name = _not_finite(json.loads(text), path.name)
             if name:
                 yield f'{path}: {name} is not finite'
-    looked, ids = {}, set()
+    if classes and text and hasattr(dataset, 'cat_ids'):
+        yield from _category_faults(path, text, classes, dataset.cat_ids)
+    if not len(dataset):
+        yield f'{_emptiness(dataset, path, text)}: holds no sample'
+
+
+def _category_faults(path: Path, text: str, classes: Sequence[str],
+                     used: Sequence[int]) -> Iterator[str]:
+    """Whether mmdet's labels, which count categories, mean the classes.
+
+    It takes the file's categories that are among the classes in the order of
+    the file, whatever the order of the classes.
+    """
+    start = re.search(r'"categories"\s*:\s*(?=\[)', text)
+    if start is None:
+        return
+    entries, _ = json.JSONDecoder().raw_decode(text, start.end())
+    names = {entry['id']: entry['name'] for entry in entries}
+    found = [names.get(number) for number in used]
+    missing = [name for name in classes if name not in names.values()]
+    right = found and found == list(classes[:len(found)])
+    if missing:
+        text = (f'{path}: classes must be among the categories '
+                f'{_names(names.values())}, got {_names(missing)}, which are '
+                'not; metainfo=dict(classes=(...)) of the data set names them')
+        # The others keep their labels.
+        yield DataWarning(text) if right else text
+    elif not right:
+        yield DataWarning(
+            f'{path}: classes must be in the order of the categories, '
+            f'{_names(found)}, got {_names(classes)}: labels count the '
+            'former, and are named by the latter')
+
+
+def _names(names) -> str:
+    names = list(map(str, names))
+    more = f', ... ({len(names)} in all)' if len(names) > 6 else ''
+    return f'{", ".join(names[:6])}{more}' or 'none'
+
+
+def _emptiness(dataset, path: Path, text: str) -> str:
+    """Where the samples of an empty data set were looked for."""
+    if text:
+        content = json.loads(text)
+        counts = ', '.join(
+            f'{len(content[name])} {name}'
+            for name in ('images', 'annotations', 'categories')
+            if isinstance(content, dict) and name in content)
+        rules = getattr(dataset, 'filter_cfg', None)
+        return (f'{path} ({counts}' +
+                (f'; filter_cfg={dict(rules)}' if rules else '') + ')')
+    if path.is_file():
+        return str(path)
+    prefix = getattr(dataset, 'data_prefix', None) or {}
+    folder = Path(prefix.get('img_path') or prefix.get('img') or '')
+    suffixes = Counter(
+        file.suffix for file in folder.rglob('*') if file.is_file())
+    held = ', '.join(f'{number} {suffix or "without suffix"}'
+                     for suffix, number in suffixes.most_common(5))
+    return (f'{folder} (img_suffix={getattr(dataset, "img_suffix", None)!r}; '
+            f'files: {held or "none"})')
+
+
+def _sample_faults(dataset, steps: Sequence[Callable],
+                   decode: bool) -> Iterator[str]:
+    """What is wrong with the samples of a data set that wraps no other."""
+    pictures, ids = _Pictures(steps, decode), set()
+    labels = LabelCheck(dataset, steps, decode)
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
-        sizes = []
-        for key in ('img_path', 'seg_map_path'):
-            path = info.get(key)
-            if path is None or '://' in str(path):
-                continue
-            if path not in looked:
-                looked[path] = file_fault(path, decode)
-                if looked[path][0]:
-                    yield f'{path}: {looked[path][0]}'
-            sizes.append(looked[path][1])
-        if len(sizes) == 2 and None not in sizes and sizes[0] != sizes[1]:
-            yield (f'{info["seg_map_path"]}: is {sizes[1][0]} x {sizes[1][1]}'
-                   f', its image {sizes[0][0]} x {sizes[0][1]}')
-        # Only instances have one: in mmseg and mmdet a sample is an image.
+        image, fault = pictures.look(info.get('img_path'))
+        if fault:
+            yield fault
+        elif image.fault is None:
+            lost = pictures.lost(info, image)
+            if lost:
+                yield DataWarning(f'{info["img_path"]}: {lost}')
+        label, fault = pictures.look(info.get('seg_map_path'))
+        if fault:
+            yield fault
+        elif label.size:
+            size = pictures.size(info, image)
+            if size and label.size != size:
+                yield (f'{info["seg_map_path"]}: is {label.size[0]} x '
+                       f'{label.size[1]}, its image {size[0]} x {size[1]}')
+            labels.look(index, info, label.kind)
+        # Only instances have ids, in a bottom-up sample a list of them: in
+        # mmseg and mmdet a sample is an image.
         own = info.get('id')
         where = f'{info.get("img_path")}, sample {index}' + (
-            '' if own is None else f', annotation {own}')
-        if own is not None:
-            if own in ids:
-                yield f'{where}: the annotation id is there twice'
-            ids.add(own)
+            '' if own is None or own == [] else f', annotation {own}')
+        for number in own if isinstance(own, list) else [own]:
+            if number is not None and number in ids:
+                yield (f'{info.get("img_path")}, sample {index}, annotation '
+                       f'{number}: the annotation id is there twice')
+            ids.add(number)
         name = _not_finite(info, 'annotation')
         if name:
             yield f'{where}: {name} is not finite'
+    yield from labels.faults()
 
 
-def config_faults(config, loader: str, decode: bool = False) -> Iterator[str]:
+def _head_faults(config: Config, dataset) -> Iterator[str]:
+    """Whether mmseg's heads have a channel for each class of a data set."""
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    model = config.get('model')
+    if not isinstance(model, dict) or not isinstance(classes, list | tuple):
+        return
+    for key in ('decode_head', 'auxiliary_head'):
+        heads = model.get(key) or []
+        for head in heads if isinstance(heads, list | tuple) else [heads]:
+            number = head.get('num_classes')
+            if number is not None and number < len(classes):
+                yield (f'num_classes of model.{key} must be {len(classes)}, '
+                       f'for the classes {_names(classes)}, got {number}')
+
+
+def config_faults(config: Config,
+                  loader: str,
+                  decode: bool = False) -> Iterator[str]:
     """Look at the data set of one of a config's data loaders.
 
     Args:
@@ -172,30 +325,57 @@ def config_faults(config, loader: str, decode: bool = False) -> Iterator[str]:
         str: What is wrong, and with which file or annotation.
     """
     outer = config[loader].dataset
-    inner = outer
-    while 'dataset' in inner:
-        inner = inner.dataset
-    annotations = inner.get('ann_file')
-    if isinstance(annotations, str) and annotations.endswith('.json'):
-        path = Path(inner.get('data_root') or '', annotations)
+    files = []
+    for inner in _leaf_configs(outer):
+        annotations = inner.get('ann_file')
+        if not isinstance(annotations, str):
+            continue
+        files.append(annotations)
+        if annotations.endswith('.json'):
+            path = Path(inner.get('data_root') or '', annotations)
+            try:
+                content = json.loads(path.read_text())
+            except (OSError, ValueError) as error:
+                yield f'{path}: no annotations: {error}'
+                return
+            # mmdet leaves such a box out, and nobody knows.
+            name = _not_finite(content, path.name)
+            if name:
+                yield f'{path}: {name} is not finite'
+                return
+    with DefaultScope.overwrite_default_scope(
+            config.get('default_scope') or 'mmengine'):
         try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            yield f'{path}: no annotations: {error}'
+            dataset = _build(outer)
+        except Exception as error:  # whatever a host makes of a broken set
+            yield (f'{loader}: the data set does not build: '
+                   f'{type(error).__name__}: {error} '
+                   f'(ann_file={", ".join(files)!r})')
             return
-        # mmdet leaves such a box out, and nobody knows.
-        name = _not_finite(content, path.name)
-        if name:
-            yield f'{path}: {name} is not finite'
-            return
+        yield from _head_faults(config, dataset)
+        yield from dataset_faults(dataset, decode)
+
+
+def _build(config: dict):
+    """Build a data set, an empty one too.
+
+    mmengine cannot put the samples of an empty set into one array, and says
+    no more than that.
+    """
     try:
-        with DefaultScope.overwrite_default_scope(config.default_scope):
-            dataset = DATASETS.build(outer)
-    except Exception as error:  # whatever a host makes of a broken set
-        yield (f'{loader}: the data set does not build: '
-               f'{type(error).__name__}: {error} (ann_file={annotations!r})')
-        return
-    yield from dataset_faults(dataset, decode)
+        return DATASETS.build(config)
+    except Exception:
+        config = copy.deepcopy(config)
+        for inner in _leaf_configs(config):
+            inner['serialize_data'] = False
+        try:
+            dataset = DATASETS.build(config)
+            empty = any(not len(leaf) for leaf, _ in _leaves(dataset))
+        except Exception:
+            empty = False
+        if not empty:
+            raise
+        return dataset
 
 
 @HOOKS.register_module()
@@ -203,10 +383,14 @@ class DataCheckHook(Hook):
     """Stops a training before its first step if its data has faults.
 
     Looks at the training set and at the validation set, whose faults would
-    show an epoch later.
+    show an epoch later. What is a :class:`DataWarning` goes into the log.
+
+    mmengine builds both sets before it calls any hook. What ends there (an
+    annotation file that does not parse, an empty data set) comes as the
+    host's own error; ``tools/train.py`` and ``tools/check_data.py`` name it.
 
     Args:
-        decode (bool): Whether to read every image to its end as well.
+        decode (bool): Whether to read every image and label to its end.
 
     Raises:
         ValueError: Names the first ten faults of a set
@@ -224,15 +408,22 @@ class DataCheckHook(Hook):
         Args:
             runner (Runner): Has built its data loaders.
         """
-        self._check('training', runner.train_dataloader.dataset)
+        self._check(runner, 'training', runner.train_dataloader.dataset)
         if runner.val_loop is not None:
-            self._check('validation', runner.val_dataloader.dataset)
+            self._check(runner, 'validation', runner.val_dataloader.dataset)
 
-    def _check(self, name: str, dataset) -> None:
-        faults = list(
-            itertools.islice(
-                dataset_faults(dataset, self.decode), self.shown + 1))
+    def _check(self, runner: Runner, name: str, dataset) -> None:
+        faults = []
+        for fault in itertools.chain(
+                _head_faults(runner.cfg, dataset),
+                dataset_faults(dataset, self.decode)):
+            if isinstance(fault, DataWarning):
+                runner.logger.warning(f'the {name} set: {fault}')
+            elif len(faults) < self.shown:
+                faults.append(fault)
+            else:
+                faults.append('...')
+                break
         if faults:
-            more = ['...'] if len(faults) > self.shown else []
             raise ValueError(f'the {name} set has faults:\n' +
-                             '\n'.join(faults[:self.shown] + more))
+                             '\n'.join(faults))

@@ -1,14 +1,18 @@
 """mmengine's checkpoints load, and only they: the check stays in force."""
+import importlib
 import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.optim import OneCycleLR
+from mmengine.runner import save_checkpoint
 
 import mmdense.registry  # noqa: F401 - allow-lists on import
 from mmdense.checkpoints.reading import (
@@ -48,6 +52,48 @@ def test_a_one_cycle_schedule_survives_weights_only(tmp_path):
     torch.save(dict(param_schedulers=[schedule.state_dict()]), path)
     state = torch.load(path, weights_only=True)['param_schedulers'][0]
     assert state['anneal_func'](0, 1, 0.5) == pytest.approx(0.5)
+
+
+def metas_of(host):
+    """What every data set of a host puts into a checkpoint, by name."""
+    package = Path(pytest.importorskip(host).__file__).parent
+    importlib.import_module(f'{host}.datasets')
+    sets = importlib.import_module(f'{host}.registry').DATASETS.module_dict
+    if host != 'mmpose':
+        return {
+            name: kind._load_metainfo({}) for name, kind in sets.items()
+            if hasattr(kind, '_load_metainfo')
+        }
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+    files = sorted((package / '.mim/configs/_base_/datasets').glob('*.py'))
+    return {
+        file.name: parse_pose_metainfo(dict(from_file=str(file)))
+        for file in files
+    }
+
+
+@pytest.mark.parametrize('host, least', [
+    ('mmpose', 55), ('mmseg', 20), ('mmdet', 20)])
+def test_the_meta_of_every_data_set_of_a_host_is_read(tmp_path, host, least):
+    """26 of mmpose's have an empty array: no skeleton, or no sigmas."""
+    metas, path = metas_of(host), tmp_path / 'epoch_1.pth'
+    assert len(metas) >= least
+    for name, meta in metas.items():
+        save_checkpoint(
+            dict(meta=dict(dataset_meta=meta), state_dict={}), str(path))
+        read = read_checkpoint(path)['meta']['dataset_meta']
+        np.testing.assert_equal(read, meta, name)
+
+
+def test_the_dicts_of_a_config_are_read_as_plain_ones(tmp_path):
+    """A data set keeps what its config's `metainfo` holds."""
+    path = tmp_path / 'epoch_1.pth'
+    config = Config(dict(metainfo=dict(label_map={7: 1}, more=[dict(a=2)])))
+    save_checkpoint(
+        dict(meta=dict(dataset_meta=config.metainfo)), str(path))
+    meta = read_checkpoint(path)['meta']['dataset_meta']
+    assert meta == dict(label_map={7: 1}, more=[dict(a=2)])
+    assert type(meta) is type(meta['label_map']) is dict
 
 
 @pytest.mark.skipif(
@@ -103,8 +149,15 @@ class ReachesAnotherClass:
         return getattr, (np.ndarray, 'tofile')
 
 
+class WantsAllMemory:
+
+    def __reduce__(self):
+        return bytes, (10**12, )
+
+
 @pytest.mark.parametrize('payload, reason', [
     (RunsACommand(), 'posix.system'),
+    (WantsAllMemory(), r'bytes\(1000000000000,\)'),
     (ReachesPrivateAttributes(), '__init__'),
     (ReachesAnotherClass(), "'tofile' of <class 'numpy.ndarray'>"),
     (ReachesUnhashable(), "'append' of"),

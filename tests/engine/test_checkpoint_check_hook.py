@@ -4,8 +4,10 @@ import shutil
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModel, BaseModule, BaseTTAModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -61,9 +63,18 @@ class Nothing:
         return dict(done=1)
 
 
+class Samples(list):
+    """A data set; `metainfo` goes into the checkpoint and the message hub."""
+    metainfo = dict(
+        classes=('cell', ),
+        sigmas=np.array([]),
+        skeleton_link_colors=np.array([], np.uint8),
+        more=Config(dict(label_map={7: 1})).label_map)
+
+
 def runner(folder, model, **options):
     data = dict(
-        dataset=[torch.ones(3)] * 4,
+        dataset=Samples([torch.ones(3)] * 4),
         sampler=dict(type='DefaultSampler', shuffle=False),
         batch_size=2,
         num_workers=0,

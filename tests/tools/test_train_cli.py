@@ -35,14 +35,19 @@ def host(tmp_path, monkeypatch):
     return tools / 'train.py', str(config), out
 
 
-@pytest.mark.parametrize('before', [[], ['--local-rank=0']])
-def test_the_hosts_script_gets_the_command_line(host, before):
+@pytest.mark.parametrize('before', [
+    [], ['--local-rank=0'], ['--work-dir', 'runs', '--amp'],
+    ['--cfg-options', 'a.b=config.py', 'c=1'], ['--work-dir', '.', '--resume'],
+    ['--resume', 'epoch_1.pth', '--local-rank=0']])
+def test_the_hosts_script_gets_the_command_line(host, before, monkeypatch):
     script, config, out = host
+    monkeypatch.chdir(out.parent)
+    (out.parent / 'epoch_1.pth').touch()
     kept = list(sys.argv)
     more = ['--launcher', 'none', '--resume']
     assert run_host_script('train', [*before, config, *more], '') == 0
     assert json.loads(out.read_text()) == [
-        str(script), *before, config, *more]
+        str(script), config, *more, *before]
     assert sys.argv == kept
 
 
@@ -80,6 +85,11 @@ def test_the_hosts_script_gets_the_path_of_a_name(host, monkeypatch):
                         dict(toy=Path(config)).get)
     assert run_host_script('train', ['toy', '--resume'], '') == 0
     assert json.loads(out.read_text()) == [str(script), config, '--resume']
+
+
+def test_without_a_config_the_word_that_looks_like_one_is_named(capsys):
+    assert run_host_script('train', ['--work-dir', 'runs', 'gone.py'], '') == 2
+    assert 'gone.py: no such config' in capsys.readouterr().err
 
 
 def test_a_host_without_scripts_is_named(host, capsys):

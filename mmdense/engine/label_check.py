@@ -1,0 +1,190 @@
+"""Label pictures of a segmentation data set, read as its pipeline reads them.
+"""
+import copy
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+# Without decode, about this many are read of a data set.
+READ = 100
+# Whose transforms change pictures; others after the loading make classes.
+_HOSTS = ('mmcv', 'mmseg', 'mmdet', 'mmpose', 'mmpretrain')
+
+
+def _is_label_loader(step: Callable) -> bool:
+    return any(kind.__name__ == 'LoadAnnotations'
+               for kind in type(step).__mro__)
+
+
+def _shortened(values: Sequence) -> str:
+    """A list, of which no more than ten values are written."""
+    shown = ', '.join(map(str, values[:10]))
+    return f'[{shown}, ... {len(values)} in all]' if len(values) > 10 else \
+        f'[{shown}]'
+
+
+class LabelCheck:
+    """Collects what is wrong with the labels of one mmseg data set.
+
+    A label goes through its pipeline's ``LoadAnnotations`` and through the
+    steps behind it that belong to no host (``LabelsFromValues``, the user's
+    own), up to the first that changes pictures.
+
+    Args:
+        dataset (Dataset): Of mmseg.
+        steps (Sequence[Callable]): Of its pipeline.
+        decode (bool): Whether to read every label; else about a hundred,
+            spread over the set, and the first of each kind of file.
+    """
+
+    def __init__(self, dataset, steps: Sequence[Callable], decode: bool):
+        meta = getattr(dataset, 'metainfo', None) or {}
+        classes = meta.get('classes')
+        self.dataset = dataset
+        self.classes = classes if isinstance(classes, list | tuple) else ()
+        self.ignored = getattr(dataset, 'ignore_index', 255)
+        self.steps = _label_steps(steps)
+        self.maps_values = any(
+            type(step).__name__ == 'LabelsFromValues' for step in self.steps)
+        self.stride = 1 if decode else max(1, len(dataset) // READ)
+        self.kinds, self.unread, self.values = set(), [], set()
+        # What is wrong, to the first file, how many, and which values.
+        self.found = {}
+        self.number = 0
+
+    def look(self, index: int, info: dict, kind: str) -> None:
+        """Read a sample's label, if it is one of those to be read.
+
+        Args:
+            index (int): Of the sample.
+            info (dict): Of the data set, with ``seg_map_path``.
+            kind (str): Of the label's file.
+        """
+        if not self.steps or 'reduce_zero_label' not in info:
+            return
+        if index % self.stride and kind in self.kinds:
+            self.unread.append(index)
+            return
+        self.kinds.add(kind)
+        self._read(info)
+
+    def _read(self, info: dict) -> None:
+        path, results = info['seg_map_path'], copy.deepcopy(info)
+        self.number += 1
+        try:
+            for k, step in enumerate(self.steps):
+                results = step(results)
+                if results is None:
+                    return
+                label = results['gt_seg_map']
+                if label.ndim != 2:
+                    self._note('colours', path, _colours(label))
+                    return
+                if k == 0 and label.dtype == np.uint8:
+                    self._note('deep', path, _beyond_bytes(path))
+        except KeyError:
+            if type(step).__module__.startswith('mmdense.'):
+                label = results['gt_seg_map']
+            else:
+                # The user's own wants the image too: no verdict.
+                self.steps, self.number = [], 0
+                return
+        except Exception as error:  # of the host, or of a step: names its file
+            text = str(error).removeprefix(f'{path}: ')
+            self._note(f'does not load: {type(error).__name__}: {text}', path)
+            return
+        values = set(np.unique(label).tolist())
+        self.values |= values
+        if self.classes:
+            self._note('values', path, {
+                v for v in values
+                if v != self.ignored and not 0 <= v < len(self.classes)})
+
+    def _note(self, what: str, path: str, values: set | None = None) -> None:
+        if values is None or values:
+            first, number, before = self.found.get(what, (path, 0, set()))
+            self.found[what] = first, number + 1, before | (values or set())
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong, each kind of fault once."""
+        classes = len(self.classes)
+        for what, (first, number, values) in self.found.items():
+            others = f' (and {number - 1} more)' if number > 1 else ''
+            values = _shortened(sorted(values))
+            if what == 'colours':
+                yield (f'{first}{others}: a label picture must have one value '
+                       f'a pixel, got several channels, with {values}; write '
+                       'the index of its class for each colour')
+            elif what == 'deep':
+                yield (f'{first}{others}: the pipeline reads labels of 8 bits,'
+                       f' got the values {values}, which it takes modulo 256')
+            elif what == 'values':
+                yield (f'{first}{others}: labels must be 0 to {classes - 1} '
+                       f'for the {classes} classes, or {self.ignored} where '
+                       f'nothing counts, got {values}{self._remedy()}')
+            else:
+                yield f'{first}{others}: {what}'
+        if not self.found and classes > 1 and self.number:
+            yield from self._lonely_class()
+
+    def _lonely_class(self) -> Iterator[str]:
+        """One class in all labels: nothing is to be learned from them."""
+        # Before that is said, all have been read.
+        for index in self.unread:
+            if len(self.values - {self.ignored}) > 1:
+                break
+            self._read(self.dataset.get_data_info(index))
+        there = sorted(self.values - {self.ignored})
+        if len(there) > 1 or self.found:
+            return
+        names = ', '.join(str(self.classes[value]) for value in there)
+        ignored = (f', and {self.ignored}, which is ignored'
+                   if self.ignored in self.values else '')
+        yield (f'labels of {len(self.classes)} classes must show more than '
+               f'one, got {self.number} labels with the values {there} '
+               f'({names or "no class"}) alone{ignored}{self._remedy()}')
+
+    def _remedy(self) -> str:
+        if getattr(self.dataset, 'reduce_zero_label', False):
+            return ('; reduce_zero_label=True has made 255 of 0 and counts '
+                    'the others from 0: leave it out where 0 is a class')
+        values = sorted(self.values)
+        if len(values) == len(self.classes) and not self.maps_values:
+            return ("; dict(type='mmdense.LabelsFromValues', values="
+                    f'{values}) behind LoadAnnotations makes '
+                    f'{", ".join(map(str, range(len(values))))} of them')
+        return ''
+
+
+def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
+    """Those of a pipeline that load a label and make classes of it."""
+    found = []
+    for step in steps:
+        if _is_label_loader(step):
+            found = [step]
+        elif found and type(step).__module__.split('.')[0] in _HOSTS:
+            break
+        # Takes a while, and leaves labels as they are.
+        elif found and type(step).__name__ != 'BorderWeights':
+            found.append(step)
+    return found
+
+
+def _colours(label: np.ndarray) -> set[tuple]:
+    """Some of the colours of a picture (H, W, C), blue first; red first."""
+    picture = label[..., 2::-1]
+    pixels = picture.reshape(-1, picture.shape[-1])[::101]
+    return set(map(tuple, np.unique(pixels, axis=0).tolist()))
+
+
+def _beyond_bytes(path: str) -> set[int]:
+    """The values of a picture's file that 8 bits do not hold."""
+    try:
+        with Image.open(path) as image:
+            if image.mode[:1] not in 'IF':
+                return set()
+            values = np.unique(np.asarray(image))
+    except OSError:  # what Pillow does not know
+        return set()
+    return set(values[(values < 0) | (values > 255)].tolist())
