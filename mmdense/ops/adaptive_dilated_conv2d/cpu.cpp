@@ -163,8 +163,10 @@ Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
 
 // Chunks of about 200 floats and blocks of a few hundred columns: one block of
 // columns and the other operand stay in a second-level cache of 1 MiB.
-Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns) {
-  int64_t lanes = kVectorBytes / size, most = 832 / size, width = s.x.out;
+Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns,
+               int64_t times = 1) {
+  int64_t lanes = kVectorBytes / size, width = s.x.out;
+  int64_t most = 768 / size * times;
   Plan plan;
   plan.rows = plan.pieces = 1;
   if (width > most * 3 / 2) {
@@ -173,7 +175,7 @@ Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns) {
     plan.pieces = divide_up(width, plan.chunk);
     plan.chunks = s.batch * s.y.out * plan.pieces;
   } else {
-    int64_t rows = s.batch * s.y.out, fit = (most + width / 2) / width;
+    int64_t rows = s.batch * s.y.out, fit = most / width;
     if (fit < 1) fit = 1;
     int64_t rounds = divide_up(rows, parts * fit);
     plan.rows = divide_up(rows, parts * rounds);
@@ -192,7 +194,9 @@ Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns) {
 
 // Chunks that do not depend on the number of threads: then no sum does.
 Plan make_backward_plan(const Shape& s, int64_t size) {
-  Plan plan = make_plan(s, size, 1, 288);
+  // Few columns allow longer chunks, which repeat less at their ends.
+  int64_t depth = s.cin * s.taps(), times = depth > 288 ? 1 : 2;
+  Plan plan = make_plan(s, size, 1, 288, times);
   int64_t threads = at::get_num_threads();
   int64_t rounds = divide_up(s.groups * plan.blocks, threads);
   plan.block = divide_up(s.channels(), rounds * threads);

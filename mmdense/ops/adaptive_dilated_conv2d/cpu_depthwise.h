@@ -85,10 +85,10 @@ void depthwise_backward(const Backward<T>& f, char* buffer, int64_t first,
               terms = sampler.add_terms(
                   slot, *sampler.tap_x(0, tx), o, phase,
                   weights[o * taps + ty * s.x.kernel + tx], terms);
-          sampler.sum_terms(slot, phase, terms);
+          sampler.sum_terms(slot, ty, phase, terms);
         }
-        sampler.spread_along_y(slot, *sampler.tap_y(0, ty), ty, to, slope);
       }
+      if (to || slope) sampler.spread(slot, sampler.tap_y(0, 0), to, slope);
       for (int64_t k = 0; k < s.cout * taps; ++k) {
         int64_t ty = k % taps / s.x.kernel, tx = k % s.x.kernel;
         const Tap<T>& tap = *sampler.tap_x(0, tx);

@@ -93,7 +93,7 @@ struct SamplerBuffers {
   Tap<T>* taps;
   T *zeros, *edge[2], *merged, *rows, *grads, *sums;
   const T** term_from;
-  T* term_weight;
+  T *term_weight, *term_move;
 
   SamplerBuffers(Arena& arena, const Shape& s, const Plan& plan,
                  int64_t copies) {
@@ -116,9 +116,10 @@ struct SamplerBuffers {
     int64_t terms = 2 * s.taps() * outputs;
     term_from = arena.take<const T*>(terms);
     term_weight = arena.take<T>(terms);
+    term_move = arena.take<T>(terms);
     if (copies == 0) return;
     grads = arena.take<T>(copies * block);
-    sums = arena.take<T>(s.x.stride * block);
+    sums = arena.take<T>(s.y.kernel * s.x.stride * block);
   }
 
   T* row(int64_t which, int64_t i, int64_t pitch) const {
@@ -127,8 +128,8 @@ struct SamplerBuffers {
   T* grad(int64_t which, int64_t i, int64_t pitch) const {
     return grads + which * block + lead + i * pitch;
   }
-  T* sum(int64_t phase, int64_t i, int64_t pitch) const {
-    return sums + phase * block + lead + i * pitch;
+  T* sum(int64_t which, int64_t i, int64_t pitch) const {
+    return sums + which * block + lead + i * pitch;
   }
 };
 

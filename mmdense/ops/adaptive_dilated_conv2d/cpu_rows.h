@@ -77,6 +77,32 @@ inline void copy_exact(T* to, const T* from, int64_t n) {
   for (; i < n; ++i) to[i] = from[i];
 }
 
+// to += the first n lanes of a vector, and nothing beyond them is touched.
+template <typename T, int N>
+struct Lanes {
+  static void add(T* to, const T* lane, int64_t n) {
+    if (n >= N) {
+      Vec<T, N> sum = Vec<T, N>::load(to);
+      sum.v += Vec<T, N>::load(lane).v;
+      sum.store(to);
+      to += N;
+      lane += N;
+      n -= N;
+    }
+    Lanes<T, N / 2>::add(to, lane, n);
+  }
+};
+template <typename T>
+struct Lanes<T, 0> {
+  static void add(T*, const T*, int64_t) {}
+};
+template <typename T, int N>
+inline void add_exact(T* to, Vec<T, N> vector, int64_t n) {
+  T lane[N];
+  vector.store(lane);
+  Lanes<T, N / 2>::add(to, lane, n);
+}
+
 // Rows of n values apart by `pitch`, to rows right behind each other. Whole
 // vectors are written as long as they end before `end`.
 template <typename T>

@@ -67,14 +67,14 @@ class Sampler {
           int64_t terms = 0;
           for (int64_t tx = 0; tx < s.x.kernel; ++tx)
             terms = add_terms(slot, *tap_x(i, tx), tx, phase, T(1), terms);
-          sum_terms(slot, phase, terms);
+          sum_terms(slot, ty, phase, terms);
         }
-        spread_along_y(slot, *tap_y(i, ty), ty, to, slope);
         for (int64_t tx = 0; slope && tx < s.x.kernel; ++tx)
           if (reach_x(tx))
             *slope += reach_x(tx) * dots<false>(slot, *tap_x(i, tx), ty, tx)
                                         .step;
       }
+      spread(slot, tap_y(i, 0), to, slope);
       grad -= s.taps() * pitch;
     }
   }
@@ -142,49 +142,61 @@ class Sampler {
     }
     return terms;
   }
-  void sum_terms(const Slot& slot, int64_t phase, int64_t terms) const {
-    weighted_sum(m.sum(phase, slot.first, pitch_), slot.rows * pitch_,
+  void sum_terms(const Slot& slot, int64_t ty, int64_t phase,
+                 int64_t terms) const {
+    weighted_sum(m.sum(ty * s.x.stride + phase, slot.first, pitch_), slot.rows * pitch_,
                  m.term_from, m.term_weight, terms, T(0));
   }
 
-  // The sums over horizontal taps go to the two rows that a vertical tap
-  // reads; against the difference of these two they are its slope.
-  void spread_along_y(const Slot& slot, const Tap<T>& tap, int64_t ty,
-                      T* grad_x, double* slope) const {
-    int64_t moved = ty - (s.y.kernel - 1) / 2;
-    int64_t full = width_ / V::lanes * V::lanes;
-    int64_t n = s.x.stride == 1 ? width_ : s.x.in;
-    if (s.x.stride > 1) full = n / V::lanes * V::lanes;
-    auto keep = V::first(n - full);
-    V sum = V::of(0);
+  // A row of the map takes the sums over horizontal taps of all output rows
+  // that read it, times their weights; their difference, times how far a tap
+  // moves, against the row itself is the slope along y.
+  void spread(const Slot& slot, const Tap<T>* taps, T* grad_x,
+              double* slope) const {
+    int64_t stride = s.y.stride, middle = (s.y.kernel - 1) / 2;
+    int64_t top = slot.y * stride, last = -1, y = s.y.in;
+    for (int64_t ty = 0; ty < s.y.kernel; ++ty) {
+      int64_t low = top + taps[ty].whole;
+      if (low < y) y = low;
+      if (low + (slot.rows - 1) * stride + 1 > last)
+        last = low + (slot.rows - 1) * stride + 1;
+    }
+    if (y < 0) y = 0;
+    if (last >= s.y.in) last = s.y.in - 1;
     const T* map = plane_of(x_, slot);
-    T* end = grad_x ? grad_x + s.y.in * s.x.in : nullptr;
-    for (int64_t r = 0; r < slot.rows; ++r) {
-      int64_t y = (slot.y + r) * s.y.stride + tap.whole;
-      if (y < -1 || y >= s.y.in) continue;
-      const T* from = s.x.stride == 1 ? m.sum(0, slot.first + r, pitch_)
-                                      : merged(slot.first + r);
-      if (moved && slope) {
-        const T *a = input_row(map, y, 0), *b = input_row(map, y + 1, 1);
-        int64_t k = 0;
-        for (; k < full; k += V::lanes) {
-          V step{V::load(b + k).v - V::load(a + k).v};
-          sum = multiply_add(V::load(from + k), step, sum);
-        }
-        if (k < n) {
-          V step{V::load(b + k).v - V::load(a + k).v};
-          sum = multiply_add(V::load(from + k).masked(keep),
-                             step.masked(keep), sum);
+    V sum = V::of(0);
+    double rest = 0;
+    // Rows that the same taps reach are one run.
+    for (int64_t run; y <= last; y += run) {
+      run = stride == 1 ? last + 1 - y : 1;
+      int64_t terms = 0;
+      for (int64_t ty = 0; ty < s.y.kernel; ++ty) {
+        T reach = static_cast<T>(s.y.dilation * (ty - middle));
+        for (int side = 0; side < 2; ++side) {
+          T weight = side ? taps[ty].rest : 1 - taps[ty].rest;
+          int64_t r = y - side - taps[ty].whole - top;
+          if (stride > 1 && r % stride) continue;
+          if (stride > 1) r /= stride;
+          if (weight == 0 && !(slope && reach)) continue;
+          int64_t change = r < 0 ? -r : slot.rows - r;
+          if (change > 0 && change < run) run = change;
+          if (r < 0 || r >= slot.rows) continue;
+          m.term_from[terms] =
+              m.sum(ty * s.x.stride, slot.first + r, pitch_);
+          m.term_weight[terms] = weight;
+          m.term_move[terms++] = side ? reach : -reach;
         }
       }
-      if (!grad_x) continue;
-      T* to = grad_x + y * s.x.in + column();
-      if (y >= 0) add_row(to, end, from, 1 - tap.rest, n, full, keep);
-      if (y + 1 < s.y.in && tap.rest != 0)
-        add_row(to + s.x.in, end, from, tap.rest, n, full, keep);
+      for (int64_t i = 0; terms > 0 && i < run; ++i) {
+        const T* x = slope ? input_row(map, y + i, 0) : nullptr;
+        T* to = grad_x ? grad_x + (y + i) * s.x.in + column() : nullptr;
+        if (s.x.stride == 1)
+          add_row(to, x, terms, i * pitch_, sum);
+        else
+          add_phases(to, x, terms, i * pitch_, rest);
+      }
     }
-    if (moved && slope)
-      *slope += static_cast<double>(s.y.dilation * moved) * sum.sum();
+    if (slope) *slope += sum.sum() + rest;
   }
 
   // Gradients of copy `which` against what a tap reads.
@@ -256,6 +268,9 @@ class Sampler {
       if (need > margin) margin = need;
     pitch_ = round_up((width_ > length_ ? width_ : length_) + margin,
                       V::lanes);
+    read_ = s.x.stride == 1 ? width_ : s.x.in;
+    full_ = read_ / V::lanes * V::lanes;
+    keep_ = V::first(read_ - full_);
   }
 
   // The first column of the map that padded rows hold.
@@ -272,47 +287,88 @@ class Sampler {
     return m.edge[side];
   }
 
+  // How many rows of a map allow whole vectors to be read.
+  int64_t safe_rows(const T* map) const {
+    int64_t safe = s.y.in;
+    while (safe > 0 && x_end_ - map < safe * s.x.in + V::lanes) --safe;
+    return safe;
+  }
+
   void make_rows(const Slot& slot, const Tap<T>& tap, int64_t ty) const {
     const T* map = plane_of(x_, slot);
-    for (int64_t r = 0; r < slot.rows; ++r) {
-      int64_t y = (slot.y + r) * s.y.stride + tap.whole;
-      const T *a = input_row(map, y, 0), *b = input_row(map, y + 1, 1);
+    int64_t safe = safe_rows(map), stride = s.y.stride;
+    int64_t y = slot.y * stride + tap.whole, run;
+    for (int64_t r = 0; r < slot.rows; r += run, y += run * stride) {
+      int64_t left = slot.rows - r;
+      run = 1;
+      const T *a, *b;
+      if (y >= 0 && y + 1 < safe) {
+        run = stride == 1 ? safe - 1 - y : (safe - 2 - y) / stride + 1;
+        if (run > left) run = left;
+        a = map + y * s.x.in + column();
+        b = a + s.x.in;
+      } else {
+        a = input_row(map, y, 0);
+        b = input_row(map, y + 1, 1);
+      }
       if (s.x.stride == 1) {
-        blend(m.row(ty, slot.first + r, pitch_), a, b, tap.rest, width_);
+        T* to = m.row(ty, slot.first + r, pitch_);
+        if (a == b)
+          for (int64_t k = 0; k < pitch_; k += V::lanes)
+            V::of(0).store(to + k);
+        else
+          blend(to, a, b, tap.rest, run);
         continue;
       }
-      blend(m.merged, a, b, tap.rest, s.x.in);
-      for (int64_t phase = 0; phase < s.x.stride; ++phase) {
-        T* to = m.row(ty * s.x.stride + phase, slot.first + r, pitch_);
-        int64_t from = origin_ * s.x.stride + phase, k = 0;
-        for (; k < width_ && from < s.x.in; ++k, from += s.x.stride)
-          to[k] = m.merged[from];
-        for (; k < pitch_; ++k) to[k] = 0;
+      for (int64_t i = r; i < r + run; ++i) {
+        blend(m.merged, a, b, tap.rest, 1);
+        sort_by_phase(ty * s.x.stride, slot.first + i);
+        a += stride * s.x.in;
+        b += stride * s.x.in;
       }
     }
   }
 
-  // to = (1 - rest) * a + rest * b for n values, zeros from there to pitch_.
-  void blend(T* to, const T* a, const T* b, T rest, int64_t n) const {
-    int64_t k = 0, full = n / V::lanes * V::lanes;
-    auto keep = V::first(n - full);
-    if (rest == 0) {
-      // Not a product with zero: an infinite neighbour must not become NaN.
-      for (; k < full; k += V::lanes) V::load(a + k).store(to + k);
-      if (k < n) V::load(a + k).masked(keep).store(to + k), k += V::lanes;
-    } else {
-      V right = V::of(rest), left = V::of(1 - rest);
-      for (; k < full; k += V::lanes) {
-        V value{V::load(a + k).v * left.v};
-        multiply_add(V::load(b + k), right, value).store(to + k);
-      }
-      if (k < n) {
-        V value{V::load(a + k).v * left.v};
-        multiply_add(V::load(b + k), right, value).masked(keep).store(to + k);
-        k += V::lanes;
-      }
+  void sort_by_phase(int64_t which, int64_t row) const {
+    for (int64_t phase = 0; phase < s.x.stride; ++phase) {
+      T* to = m.row(which + phase, row, pitch_);
+      int64_t from = origin_ * s.x.stride + phase, k = 0;
+      for (; k < width_ && from < s.x.in; ++k, from += s.x.stride)
+        to[k] = m.merged[from];
+      for (; k < pitch_; ++k) to[k] = 0;
     }
-    for (; k < pitch_; k += V::lanes) V::of(0).store(to + k);
+  }
+
+  // Padded rows (1 - rest) * a + rest * b, with zeros behind them.
+  void blend(T* to, const T* a, const T* b, T rest, int64_t rows) const {
+    int64_t n = read_, full = full_, pitch = pitch_;
+    int64_t step = s.y.stride * s.x.in;
+    auto keep = keep_;
+    V right = V::of(rest), left = V::of(1 - rest);
+    for (; rows > 0; --rows, to += pitch, a += step, b += step) {
+      int64_t k = 0;
+      if (rest == 0) {
+        // Not a product with zero: an infinite neighbour must not become NaN.
+        for (; k < full; k += V::lanes) V::load(a + k).store(to + k);
+        if (k < n) {
+          V::load(a + k).masked(keep).store(to + k);
+          k += V::lanes;
+        }
+      } else {
+        for (; k < full; k += V::lanes) {
+          V value{V::load(a + k).v * left.v};
+          multiply_add(V::load(b + k), right, value).store(to + k);
+        }
+        if (k < n) {
+          V value{V::load(a + k).v * left.v};
+          multiply_add(V::load(b + k), right, value)
+              .masked(keep)
+              .store(to + k);
+          k += V::lanes;
+        }
+      }
+      for (; k < pitch; k += V::lanes) V::of(0).store(to + k);
+    }
   }
 
   void sample_rows(const Slot& slot, const Tap<T>& tap, int64_t ty,
@@ -340,32 +396,47 @@ class Sampler {
     }
   }
 
-  // to += weight * from for n values. A whole vector may be written where it
-  // stays in this map, whose other values it then leaves as they are.
-  template <typename Keep>
-  static void add_row(T* to, const T* end, const T* from, T weight, int64_t n,
-                      int64_t full, Keep keep) {
-    V scale = V::of(weight);
-    int64_t k = 0;
-    for (; k < full; k += V::lanes)
-      multiply_add(V::load(from + k), scale, V::load(to + k)).store(to + k);
-    if (k < n && end - to >= k + V::lanes)
-      multiply_add(V::load(from + k).masked(keep), scale, V::load(to + k))
-          .store(to + k);
-    else
-      for (; k < n; ++k) to[k] += weight * from[k];
+  void add_row(T* to, const T* x, int64_t terms, int64_t skip,
+               V& slope) const {
+    for (int64_t k = 0; k < read_; k += V::lanes) {
+      V value = V::of(0), moved = V::of(0);
+      for (int64_t t = 0; t < terms; ++t) {
+        V sum = V::load(m.term_from[t] + skip + k);
+        value = multiply_add(sum, V::of(m.term_weight[t]), value);
+        moved = multiply_add(sum, V::of(m.term_move[t]), moved);
+      }
+      if (k < full_) {
+        if (to) {
+          value.v += V::load(to + k).v;
+          value.store(to + k);
+        }
+        if (x) slope = multiply_add(V::load(x + k), moved, slope);
+      } else {
+        if (to) add_exact(to + k, value, read_ - k);
+        if (x)
+          slope = multiply_add(V::load(x + k).masked(keep_),
+                               moved.masked(keep_), slope);
+      }
+    }
   }
 
-  // Back from columns sorted by phase to the order of the map.
-  const T* merged(int64_t row) const {
-    for (int64_t u = 0; u < s.x.in; ++u) m.merged[u] = 0;
+  // The same for columns sorted by phase, back in the order of the map.
+  void add_phases(T* to, const T* x, int64_t terms, int64_t skip,
+                  double& slope) const {
     for (int64_t phase = 0; phase < s.x.stride; ++phase) {
-      const T* from = m.sum(phase, row, pitch_);
       int64_t u = origin_ * s.x.stride + phase;
-      for (int64_t k = 0; k < width_ && u < s.x.in; ++k, u += s.x.stride)
-        m.merged[u] = from[k];
+      int64_t at = phase * m.block + skip;
+      for (int64_t k = 0; k < width_ && u < s.x.in; ++k, u += s.x.stride) {
+        T value = 0, moved = 0;
+        for (int64_t t = 0; t < terms; ++t) {
+          T sum = m.term_from[t][at + k];
+          value += sum * m.term_weight[t];
+          moved += sum * m.term_move[t];
+        }
+        if (to) to[u] += value;
+        if (x) slope += static_cast<double>(x[u] * moved);
+      }
     }
-    return m.merged;
   }
 
   const Shape& s;
@@ -373,5 +444,8 @@ class Sampler {
   const T *x_, *rate_, *x_end_;
   int64_t x0_ = 0, length_ = 0, rows_ = 0, slots_ = 0, channel_ = 0;
   int64_t origin_ = 0, width_ = 0, pitch_ = 0;
+  // Columns of the map a row is read for, those in whole vectors, the rest.
+  int64_t read_ = 0, full_ = 0;
+  decltype(V::first(0)) keep_ = V::first(0);
   bool piece_ = false;
 };

@@ -42,9 +42,9 @@ struct Vec {
 
   // The lanes before `count`, and this vector with zeros in all others.
   static Lanes first(int64_t count) {
-    Lanes keep;
-    for (int i = 0; i < N; ++i) keep[i] = i < count ? -1 : 0;
-    return keep;
+    Lanes index;
+    for (int i = 0; i < N; ++i) index[i] = i;
+    return index < static_cast<Lane>(count) - Lanes{};
   }
   Vec masked(Lanes keep) const { return {(Raw)((Lanes)v & keep)}; }
 };
