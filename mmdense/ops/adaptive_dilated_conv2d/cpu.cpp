@@ -222,10 +222,10 @@ Plan make_depthwise_plan(const Shape& s, int64_t size) {
   return plan;
 }
 
-// Zeroed memory for one thread, aligned to a vector.
+// Memory for one thread, aligned to a vector.
 struct Scratch {
   explicit Scratch(int64_t bytes)
-      : tensor(at::zeros({bytes + kVectorBytes}, at::kByte)) {
+      : tensor(at::empty({bytes + kVectorBytes}, at::kByte)) {
     auto at = reinterpret_cast<uintptr_t>(tensor.data_ptr());
     data = reinterpret_cast<char*>(round_up(at, kVectorBytes));
   }

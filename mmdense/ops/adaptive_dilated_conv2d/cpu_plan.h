@@ -67,9 +67,9 @@ class Arena {
 };
 
 // The rows of one sample in a chunk: `rows` of them from output row y on, the
-// first of which is row `first` of the chunk.
+// first of which is row `first` of the chunk. Padded rows start at `offset`.
 struct Slot {
-  int64_t sample, y, first, rows;
+  int64_t sample, y, first, rows, offset;
   bool poisoned;
 };
 
@@ -88,7 +88,7 @@ struct Tap {
 // padded gradients a backward pass holds at a time, 0 in a forward pass.
 template <typename T>
 struct SamplerBuffers {
-  int64_t phase_width, lead, block;
+  int64_t phase_width, lead, block, zeros_size;
   Slot* slots;
   Tap<T>* taps;
   T *zeros, *edge[2], *merged, *rows, *grads, *sums;
@@ -103,10 +103,12 @@ struct SamplerBuffers {
     int64_t wide = phase_width > s.x.out ? phase_width : s.x.out;
     // The farthest clamped taps of both signs: see Sampler::lay_out.
     lead = round_up(phase_width + s.x.out + 8, lanes);
-    block = lead + most * round_up(wide + lead, lanes) + lead + lanes;
+    block = lead + most * round_up(wide + lead, lanes) +
+            slots_most * (lead + lanes);
     slots = arena.take<Slot>(slots_most);
     taps = arena.take<Tap<T>>(slots_most * (s.y.kernel + s.x.kernel));
     int64_t row = s.x.in + wide + lead + lanes;
+    zeros_size = row;
     zeros = arena.take<T>(row);
     edge[0] = arena.take<T>(row);
     edge[1] = arena.take<T>(row);
@@ -122,14 +124,15 @@ struct SamplerBuffers {
     sums = arena.take<T>(s.y.kernel * s.x.stride * block);
   }
 
-  T* row(int64_t which, int64_t i, int64_t pitch) const {
-    return rows + which * block + lead + i * pitch;
+  // Of interpolated rows, padded gradients, sums over horizontal taps.
+  T* row(int64_t which, int64_t at) const {
+    return rows + which * block + lead + at;
   }
-  T* grad(int64_t which, int64_t i, int64_t pitch) const {
-    return grads + which * block + lead + i * pitch;
+  T* grad(int64_t which, int64_t at) const {
+    return grads + which * block + lead + at;
   }
-  T* sum(int64_t which, int64_t i, int64_t pitch) const {
-    return sums + which * block + lead + i * pitch;
+  T* sum(int64_t which, int64_t at) const {
+    return sums + which * block + lead + at;
   }
 };
 

@@ -14,7 +14,9 @@ class Sampler {
         m(buffers),
         x_(x),
         rate_(rate),
-        x_end_(x + s.batch * s.channels() * s.y.in * s.x.in) {}
+        x_end_(x + s.batch * s.channels() * s.y.in * s.x.in) {
+    clear(m.zeros, m.zeros_size);
+  }
 
   // Positions begin..end-1: whole output rows, or a piece of one.
   void select(int64_t begin, int64_t end) {
@@ -26,7 +28,7 @@ class Sampler {
     for (slots_ = 0; row < last; ++slots_) {
       int64_t sample = row / s.y.out, y = row % s.y.out;
       int64_t count = s.y.out - y < last - row ? s.y.out - y : last - row;
-      m.slots[slots_] = {sample, y, rows_, count, false};
+      m.slots[slots_] = {sample, y, rows_, count, 0, false};
       rows_ += count;
       row += count;
     }
@@ -39,6 +41,8 @@ class Sampler {
     for (int64_t i = 0; i < slots_; ++i)
       make_taps(m.slots[i], tap_y(i, 0), low, high);
     lay_out(low, high);
+    for (int64_t i = 0; i < slots_; ++i)
+      m.slots[i].offset = m.slots[i].first * pitch_ + i * gap_;
     for (int64_t i = 0; i < slots_; ++i)
       if (!m.slots[i].poisoned)
         for (int64_t ty = 0; ty < s.y.kernel; ++ty)
@@ -104,7 +108,7 @@ class Sampler {
   // What a tap reads, in padded rows: the left or the right neighbour.
   const T* source(const Slot& slot, const Tap<T>& tap, int64_t ty,
                   int side) const {
-    return m.row(ty * s.x.stride + tap.phase[side], slot.first, pitch_) +
+    return m.row(ty * s.x.stride + tap.phase[side], slot.offset) +
            x0_ + tap.steps[side] - origin_;
   }
 
@@ -120,8 +124,9 @@ class Sampler {
   // Gradients of a slot's positions as padded rows of copy `which`.
   void pad(const Slot& slot, int64_t which, const T* from) const {
     int64_t tail = length_ % V::lanes, full = length_ - tail;
+    clear(m.grad(which, slot.offset - gap_), gap_);
     for (int64_t r = 0; r < slot.rows; ++r, from += length_) {
-      T* to = m.grad(which, slot.first + r, pitch_);
+      T* to = m.grad(which, slot.offset + r * pitch_);
       int64_t k = 0;
       for (; k < full; k += V::lanes) V::load(from + k).store(to + k);
       for (; k < pitch_; k += V::lanes) V::of(0).store(to + k);
@@ -136,7 +141,7 @@ class Sampler {
     for (int side = 0; side < 2; ++side) {
       T weight = side ? tap.rest : 1 - tap.rest;
       if (weight == 0 || tap.phase[side] != phase) continue;
-      m.term_from[terms] = m.grad(which, slot.first, pitch_) + origin_ - x0_ -
+      m.term_from[terms] = m.grad(which, slot.offset) + origin_ - x0_ -
                            tap.steps[side];
       m.term_weight[terms++] = weight * scale;
     }
@@ -144,7 +149,7 @@ class Sampler {
   }
   void sum_terms(const Slot& slot, int64_t ty, int64_t phase,
                  int64_t terms) const {
-    weighted_sum(m.sum(ty * s.x.stride + phase, slot.first, pitch_), slot.rows * pitch_,
+    weighted_sum(m.sum(ty * s.x.stride + phase, slot.offset), slot.rows * pitch_,
                  m.term_from, m.term_weight, terms, T(0));
   }
 
@@ -182,7 +187,7 @@ class Sampler {
           if (change > 0 && change < run) run = change;
           if (r < 0 || r >= slot.rows) continue;
           m.term_from[terms] =
-              m.sum(ty * s.x.stride, slot.first + r, pitch_);
+              m.sum(ty * s.x.stride, slot.offset + r * pitch_);
           m.term_weight[terms] = weight;
           m.term_move[terms++] = side ? reach : -reach;
         }
@@ -203,12 +208,17 @@ class Sampler {
   template <bool With>
   Dots<T> dots(const Slot& slot, const Tap<T>& tap, int64_t ty,
                int64_t which) const {
-    return dot_step<T, With>(m.grad(which, slot.first, pitch_),
+    return dot_step<T, With>(m.grad(which, slot.offset),
                              source(slot, tap, ty, 0),
                              source(slot, tap, ty, 1), slot.rows * pitch_);
   }
 
  private:
+  // Whole vectors of zeros.
+  static void clear(T* to, int64_t n) {
+    for (int64_t k = 0; k < n; k += V::lanes) V::of(0).store(to + k);
+  }
+
   // Only the product with the rate is split, as the reference does it: the
   // rest of a position is whole and would cost precision. Clamping keeps a
   // tap beyond the map beyond it.
@@ -266,6 +276,7 @@ class Sampler {
     int64_t margin = 0;
     for (int64_t need : needs)
       if (need > margin) margin = need;
+    gap_ = round_up(margin, V::lanes);
     pitch_ = round_up((width_ > length_ ? width_ : length_) + margin,
                       V::lanes);
     read_ = s.x.stride == 1 ? width_ : s.x.in;
@@ -312,26 +323,32 @@ class Sampler {
         b = input_row(map, y + 1, 1);
       }
       if (s.x.stride == 1) {
-        T* to = m.row(ty, slot.first + r, pitch_);
+        T* to = m.row(ty, slot.offset + r * pitch_);
         if (a == b)
-          for (int64_t k = 0; k < pitch_; k += V::lanes)
-            V::of(0).store(to + k);
+          clear(to, pitch_);
         else
           blend(to, a, b, tap.rest, run);
         continue;
       }
       for (int64_t i = r; i < r + run; ++i) {
         blend(m.merged, a, b, tap.rest, 1);
-        sort_by_phase(ty * s.x.stride, slot.first + i);
+        sort_by_phase(ty * s.x.stride, slot.offset + i * pitch_);
         a += stride * s.x.in;
         b += stride * s.x.in;
       }
     }
+    // Zeros around the slot: shifted reads go beyond it, and even what they
+    // multiply by zero must be a number.
+    for (int64_t phase = 0; phase < s.x.stride; ++phase) {
+      int64_t which = ty * s.x.stride + phase;
+      clear(m.row(which, slot.offset - gap_), gap_);
+      clear(m.row(which, slot.offset + slot.rows * pitch_), gap_);
+    }
   }
 
-  void sort_by_phase(int64_t which, int64_t row) const {
+  void sort_by_phase(int64_t which, int64_t at) const {
     for (int64_t phase = 0; phase < s.x.stride; ++phase) {
-      T* to = m.row(which + phase, row, pitch_);
+      T* to = m.row(which + phase, at);
       int64_t from = origin_ * s.x.stride + phase, k = 0;
       for (; k < width_ && from < s.x.in; ++k, from += s.x.stride)
         to[k] = m.merged[from];
@@ -443,7 +460,7 @@ class Sampler {
   const SamplerBuffers<T>& m;
   const T *x_, *rate_, *x_end_;
   int64_t x0_ = 0, length_ = 0, rows_ = 0, slots_ = 0, channel_ = 0;
-  int64_t origin_ = 0, width_ = 0, pitch_ = 0;
+  int64_t origin_ = 0, width_ = 0, pitch_ = 0, gap_ = 0;
   // Columns of the map a row is read for, those in whole vectors, the rest.
   int64_t read_ = 0, full_ = 0;
   decltype(V::first(0)) keep_ = V::first(0);
