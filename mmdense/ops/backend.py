@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 BACKENDS = ('reference', 'cpu', 'triton')
 AUTO = 'auto'
@@ -152,6 +153,27 @@ def select(x: Tensor, wanted: str) -> str:
             raise ValueError(
                 f"backend 'triton' wants x of {TRITON_DTYPES}, got {x.dtype}")
     return wanted
+
+
+def eager(*tensors: Tensor | None) -> bool:
+    """Say whether a call is plain PyTorch, which nothing watches or traces.
+
+    Such a call may leave out the registered operator: the dispatcher and the
+    wrappers around Python functions take longer than a small map's kernel.
+
+    Args:
+        tensors (Tensor, optional): The arguments of the call.
+
+    Returns:
+        bool: False under a compiler, a tracer, a dispatch mode or a transform
+        of ``torch.func``, and for subclasses of tensors.
+    """
+    return not (
+        torch.compiler.is_compiling() or torch.jit.is_tracing()
+        or _get_current_dispatch_mode() is not None
+        or torch._C._are_functorch_transforms_active()
+    ) and all(t is None or type(t) in (Tensor, torch.nn.Parameter)
+              for t in tensors)
 
 
 def _automatic(x: Tensor, device: str) -> str:

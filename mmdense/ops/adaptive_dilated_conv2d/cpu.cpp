@@ -95,7 +95,15 @@ template <typename T>
 struct Kernels {
   void (*forward)(const Forward<T>&, char*, int64_t, int64_t);
   void (*backward)(const Backward<T>&, char*, int64_t, int64_t);
+  void (*depthwise_forward)(const Forward<T>&, char*, int64_t, int64_t);
+  void (*depthwise_backward)(const Backward<T>&, char*, int64_t, int64_t);
 };
+
+#define MMDENSE_KERNELS(set)                                \
+  {                                                         \
+    set::forward<T>, set::backward<T>,                      \
+        set::depthwise_forward<T>, set::depthwise_backward<T> \
+  }
 
 // PyTorch's own choice, so that ATEN_CPU_CAPABILITY=default or avx2 lowers
 // ours too; and never what this machine has not.
@@ -107,12 +115,12 @@ Kernels<T> kernels() {
       __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
-    return {avx512::forward<T>, avx512::backward<T>};
+    return Kernels<T> MMDENSE_KERNELS(avx512);
   if ((level == "AVX512" || level == "AVX2") &&
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return {avx2::forward<T>, avx2::backward<T>};
+    return Kernels<T> MMDENSE_KERNELS(avx2);
 #endif
-  return {baseline::forward<T>, baseline::backward<T>};
+  return Kernels<T> MMDENSE_KERNELS(baseline);
 }
 
 Axis make_axis(const at::Tensor& x, const at::Tensor& weight,
@@ -155,14 +163,25 @@ Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
 
 // Chunks of about 200 floats and blocks of a few hundred columns: one block of
 // columns and the other operand stay in a second-level cache of 1 MiB.
-Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns) {
-  int64_t lanes = kVectorBytes / size, most = 832 / size;
-  int64_t rounds = divide_up(s.positions(), parts * most);
+Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns,
+               int64_t times = 1) {
+  int64_t lanes = kVectorBytes / size, width = s.x.out;
+  int64_t most = 768 / size * times;
   Plan plan;
-  plan.chunk = divide_up(s.positions(), parts * rounds);
-  // Whole output rows where they are short: nothing is interpolated twice.
-  plan.chunk = round_up(plan.chunk, s.x.out < most / 2 ? s.x.out : lanes);
-  plan.chunks = divide_up(s.positions(), plan.chunk);
+  plan.rows = plan.pieces = 1;
+  if (width > most * 3 / 2) {
+    plan.pieces = divide_up(width, most);
+    plan.chunk = round_up(divide_up(width, plan.pieces), lanes);
+    plan.pieces = divide_up(width, plan.chunk);
+    plan.chunks = s.batch * s.y.out * plan.pieces;
+  } else {
+    int64_t rows = s.batch * s.y.out, fit = most / width;
+    if (fit < 1) fit = 1;
+    int64_t rounds = divide_up(rows, parts * fit);
+    plan.rows = divide_up(rows, parts * rounds);
+    plan.chunk = plan.rows * width;
+    plan.chunks = divide_up(rows, plan.rows);
+  }
   // A vector of room for stores past the end, and an odd number of vectors,
   // so that rows spread over the cache sets.
   plan.pitch = ((divide_up(plan.chunk, lanes) + 1) | 1) * lanes;
@@ -173,10 +192,40 @@ Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns) {
   return plan;
 }
 
-// Zeroed memory for one thread, aligned to a vector.
+// Chunks that do not depend on the number of threads: then no sum does.
+Plan make_backward_plan(const Shape& s, int64_t size) {
+  // Few columns allow longer chunks, which repeat less at their ends.
+  int64_t depth = s.cin * s.taps(), times = depth > 288 ? 1 : 2;
+  Plan plan = make_plan(s, size, 1, 288, times);
+  int64_t threads = at::get_num_threads();
+  int64_t rounds = divide_up(s.groups * plan.blocks, threads);
+  plan.block = divide_up(s.channels(), rounds * threads);
+  if (plan.block > s.cin) plan.block = s.cin;
+  plan.blocks = divide_up(s.cin, plan.block);
+  return plan;
+}
+
+// One input channel and few output channels a group: sums of shifted rows
+// take fewer steps than a matrix product and its columns.
+bool is_depthwise(const Shape& s) { return s.cin == 1 && s.cout <= 8; }
+
+// As many whole rows of one map as leave a channel's rows in a first-level
+// cache.
+Plan make_depthwise_plan(const Shape& s, int64_t size) {
+  Plan plan{};
+  int64_t wide = s.x.in + 8 > s.x.out ? s.x.in + 8 : s.x.out;
+  plan.rows = 8192 / size / wide;
+  if (plan.rows < 1) plan.rows = 1;
+  if (plan.rows > s.y.out) plan.rows = s.y.out;
+  plan.rows = divide_up(s.y.out, divide_up(s.y.out, plan.rows));
+  plan.pieces = 1;
+  return plan;
+}
+
+// Memory for one thread, aligned to a vector.
 struct Scratch {
   explicit Scratch(int64_t bytes)
-      : tensor(at::zeros({bytes + kVectorBytes}, at::kByte)) {
+      : tensor(at::empty({bytes + kVectorBytes}, at::kByte)) {
     auto at = reinterpret_cast<uintptr_t>(tensor.data_ptr());
     data = reinterpret_cast<char*>(round_up(at, kVectorBytes));
   }
@@ -209,15 +258,23 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
              bc = has_bias ? bias->contiguous() : at::Tensor();
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adc2d", [&] {
     using T = scalar_t;
-    Plan plan = make_plan(s, sizeof(T), at::get_num_threads(), 576);
+    bool depthwise = is_depthwise(s);
+    Plan plan = depthwise
+                    ? make_depthwise_plan(s, sizeof(T))
+                    : make_plan(s, sizeof(T), at::get_num_threads(), 576);
     Forward<T> f{s, plan, xc.const_data_ptr<T>(), wc.const_data_ptr<T>(),
                  rc.const_data_ptr<T>(),
                  has_bias ? bc.const_data_ptr<T>() : nullptr,
                  out.mutable_data_ptr<T>()};
     Arena count(nullptr);
-    ForwardBuffers<T>(count, s, plan);
-    auto run = kernels<T>().forward;
-    at::parallel_for(0, plan.chunks, 1, [&](int64_t first, int64_t last) {
+    if (depthwise)
+      DepthwiseBuffers<T>(count, s, plan, 0);
+    else
+      ForwardBuffers<T>(count, s, plan);
+    auto run = depthwise ? kernels<T>().depthwise_forward
+                         : kernels<T>().forward;
+    int64_t units = depthwise ? s.batch * s.groups : plan.chunks;
+    at::parallel_for(0, units, 1, [&](int64_t first, int64_t last) {
       Scratch scratch(count.used());
       run(f, scratch.data, first, last);
     });
@@ -249,13 +306,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
   if (gc.numel() > 0 && s.cin > 0) {
     AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adc2d", [&] {
       using T = scalar_t;
-      // Chunks that do not depend on the number of threads: then no sum does.
-      Plan plan = make_plan(s, sizeof(T), 1, 288);
-      int64_t threads = at::get_num_threads();
-      int64_t rounds = divide_up(s.groups * plan.blocks, threads);
-      plan.block = divide_up(s.channels(), rounds * threads);
-      if (plan.block > s.cin) plan.block = s.cin;
-      plan.blocks = divide_up(s.cin, plan.block);
+      bool depthwise = is_depthwise(s);
+      Plan plan = depthwise ? make_depthwise_plan(s, sizeof(T))
+                            : make_backward_plan(s, sizeof(T));
       Backward<T> f{s, plan, gc.const_data_ptr<T>(), xc.const_data_ptr<T>(),
                     wc.const_data_ptr<T>(), rc.const_data_ptr<T>(),
                     nullptr, nullptr, nullptr};
@@ -263,10 +316,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
       if (output_mask[1]) f.grad_weight = grad_weight.mutable_data_ptr<T>();
       if (output_mask[2]) f.grad_rate = by_channel.mutable_data_ptr<double>();
       Arena count(nullptr);
-      BackwardBuffers<T>(count, s, plan);
-      auto run = kernels<T>().backward;
+      if (depthwise)
+        DepthwiseBuffers<T>(count, s, plan, s.cout);
+      else
+        BackwardBuffers<T>(count, s, plan);
+      auto run = depthwise ? kernels<T>().depthwise_backward
+                           : kernels<T>().backward;
+      int64_t units = depthwise ? s.groups : s.groups * plan.blocks;
       at::parallel_for(
-          0, s.groups * plan.blocks, 1, [&](int64_t first, int64_t last) {
+          0, units, 1, [&](int64_t first, int64_t last) {
             Scratch scratch(count.used());
             run(f, scratch.data, first, last);
           });

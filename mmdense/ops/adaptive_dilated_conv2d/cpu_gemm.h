@@ -104,23 +104,12 @@ void pack_transposed(int64_t rows, int64_t depth, const T* from, int64_t ld,
 }
 
 #if defined(__GNUC__) && !defined(__clang__)
-template <int Size>
-struct Index {
-  typedef int32_t Type;
-};
-template <>
-struct Index<8> {
-  typedef int64_t Type;
-};
-
 // N x N values; interleaving rows i and i + N/2 log2(N) times transposes.
 template <typename T>
 inline void transpose_square(const T* from, int64_t ld, T* to, int64_t ldt) {
   constexpr int N = Width<T>::wide;
   using V = Vec<T, N>;
-  typedef typename Index<sizeof(T)>::Type Lane;
-  typedef Lane Lanes __attribute__((vector_size(N * sizeof(T))));
-  Lanes low, high;
+  typename V::Lanes low, high;
   for (int i = 0; i < N; ++i) {
     low[i] = i / 2 + i % 2 * N;
     high[i] = low[i] + N / 2;

@@ -3,6 +3,7 @@
 // sizes defined; so neither it nor the files below have include guards.
 
 #include "cpu_vec.h"
+#include "cpu_rows.h"
 #include "cpu_gemm.h"
 #include "cpu_sampler.h"
 
@@ -30,8 +31,7 @@ void forward(const Forward<T>& f, char* buffer, int64_t first, int64_t last) {
   int64_t taps = s.taps(), depth = s.cin * taps, pitch = plan.pitch;
   int64_t plane = s.y.out * s.x.out;
   for (int64_t chunk = first; chunk < last; ++chunk) {
-    int64_t begin = chunk * plan.chunk, end = begin + plan.chunk;
-    if (end > s.positions()) end = s.positions();
+    int64_t begin = plan.begin(s, chunk), end = plan.end(s, chunk);
     sampler.select(begin, end);
     for (int64_t group = 0; group < s.groups; ++group) {
       const T* weight = f.weight + group * s.cout * depth;
@@ -72,7 +72,7 @@ void backward(const Backward<T>& f, char* buffer, int64_t first,
   BackwardBuffers<T> m(arena, s, plan);
   Sampler<T> sampler(s, m.sampler, f.x, f.rate);
   int64_t taps = s.taps(), depth = s.cin * taps, pitch = plan.pitch;
-  int64_t plane = s.y.out * s.x.out, in_plane = s.y.in * s.x.in;
+  int64_t plane = s.y.out * s.x.out;
   bool to_input = f.grad_x || f.grad_rate;
   for (int64_t unit = first; unit < last; ++unit) {
     int64_t group = unit / plan.blocks, c = unit % plan.blocks * plan.block;
@@ -82,15 +82,14 @@ void backward(const Backward<T>& f, char* buffer, int64_t first,
     if (to_input)
       pack_transposed(rows, s.cout, f.weight + weights, depth, m.weight);
     for (int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
-      int64_t begin = chunk * plan.chunk, end = begin + plan.chunk;
-      if (end > s.positions()) end = s.positions();
+      int64_t begin = plan.begin(s, chunk), end = plan.end(s, chunk);
       sampler.select(begin, end);
       each_run(s, begin, end, [&](int64_t sample, int64_t position,
                                   int64_t length, int64_t at) MMDENSE_LAMBDA {
         const T* from =
             f.grad + (sample * s.groups + group) * s.cout * plane + position;
         for (int64_t o = 0; o < s.cout; ++o)
-          blend(m.grad + o * pitch + at, from + o * plane, from, T(0), length);
+          copy_exact(m.grad + o * pitch + at, from + o * plane, length);
       });
       if (to_input)
         multiply<T, true>(rows, end - begin, s.cout, m.weight, 0, m.grad,
@@ -98,12 +97,9 @@ void backward(const Backward<T>& f, char* buffer, int64_t first,
       // A channel's columns take the place of their gradients.
       for (int64_t i = 0; i < count; ++i) {
         T* columns = m.columns + i * taps * pitch;
-        int64_t at = channel + i;
-        sampler.set_channel(at);
+        sampler.set_channel(channel + i);
         if (to_input)
-          sampler.adjoint(columns, pitch,
-                          f.grad_x ? f.grad_x + at * in_plane : nullptr,
-                          f.grad_rate ? f.grad_rate + at : nullptr);
+          sampler.adjoint(columns, pitch, f.grad_x, f.grad_rate);
         if (f.grad_weight) sampler.columns(columns, pitch);
       }
       if (!f.grad_weight) continue;
@@ -118,3 +114,5 @@ void backward(const Backward<T>& f, char* buffer, int64_t first,
                 f.grad_weight + weights, depth);
   }
 }
+
+#include "cpu_depthwise.h"

@@ -29,11 +29,23 @@ struct Shape {
 };
 
 // The positions of the whole batch, in order (sample, row, column), are cut
-// into chunks, the input channels of a group into blocks. Columns exist for
-// one chunk and one block at a time: `block * taps` rows of `pitch` values.
+// into chunks of whole output rows, or where rows are long into pieces of a
+// row; the input channels of a group into blocks. Columns exist for one chunk
+// and one block at a time: `block * taps` rows of `pitch` values.
 struct Plan {
   int64_t chunk, pitch, chunks;
+  int64_t rows, pieces;
   int64_t block, blocks;
+
+  int64_t begin(const Shape& s, int64_t i) const {
+    return pieces == 1 ? i * chunk : i / pieces * s.x.out + i % pieces * chunk;
+  }
+  int64_t end(const Shape& s, int64_t i) const {
+    int64_t end = begin(s, i) + chunk;
+    int64_t most =
+        pieces == 1 ? s.positions() : (i / pieces + 1) * s.x.out;
+    return end < most ? end : most;
+  }
 };
 
 // Hands out aligned pieces of one allocation; with a null base, only counts.
@@ -54,16 +66,10 @@ class Arena {
   int64_t used_ = 0;
 };
 
-// A piece of an output row: `length` positions from column x of row y, which
-// lie from position `at` of the chunk on.
-struct Segment {
-  int64_t y, x, length, at;
-};
-
-// The segments of one sample, and the first and last (past the end) column
-// that a channel's horizontal taps read for the position in column 0.
+// The rows of one sample in a chunk: `rows` of them from output row y on, the
+// first of which is row `first` of the chunk. Padded rows start at `offset`.
 struct Slot {
-  int64_t sample, begin, end, low, high;
+  int64_t sample, y, first, rows, offset;
   bool poisoned;
 };
 
@@ -75,42 +81,58 @@ struct Tap {
   int64_t whole, steps[2], phase[2];
 };
 
-// Interpolated rows are stored with zeros on both sides, wide enough for any
-// clamped tap, and with their columns sorted by remainder modulo the stride
-// (`phase`), so that a shifted read is contiguous at every stride.
+// Rows of whole vectors with zeros behind them, which are the next row's zeros
+// in front: any shifted read stays right, and one loop runs over many rows.
+// The columns of the map are sorted by remainder modulo the stride (`phase`),
+// so that a shifted read is contiguous at every stride. `copies` counts the
+// padded gradients a backward pass holds at a time, 0 in a forward pass.
 template <typename T>
 struct SamplerBuffers {
-  int64_t phase_width, row_margin, row_pitch, grad_margin, grad_pitch,
-      sum_pitch;
-  Segment* segments;
+  int64_t phase_width, lead, block, zeros_size;
   Slot* slots;
   Tap<T>* taps;
-  T *zeros, *rows, *grads, *sums, *merged, *term_weight;
-  int64_t* term_offset;
+  T *zeros, *edge[2], *merged, *rows, *grads, *sums;
+  const T** term_from;
+  T *term_weight, *term_move;
 
   SamplerBuffers(Arena& arena, const Shape& s, const Plan& plan,
-                 bool backward) {
+                 int64_t copies) {
     constexpr int64_t lanes = kVectorBytes / sizeof(T);
-    int64_t plane = s.y.out * s.x.out;
-    int64_t most_slots = (plan.chunk - 1) / plane + 2;
-    int64_t most = (plan.chunk - 1) / s.x.out + 2;
+    int64_t most = plan.rows, slots_most = (most - 1) / s.y.out + 2;
     phase_width = divide_up(s.x.in, s.x.stride);
-    row_margin = s.x.out + 4;
-    row_pitch = round_up(row_margin * 2 + phase_width + lanes, lanes);
-    grad_margin = phase_width + 4;
-    grad_pitch = round_up(grad_margin * 2 + s.x.out + lanes, lanes);
-    sum_pitch = round_up(phase_width + lanes, lanes);
-    segments = arena.take<Segment>(most);
-    slots = arena.take<Slot>(most_slots);
-    taps = arena.take<Tap<T>>(most_slots * (s.y.kernel + s.x.kernel));
-    zeros = arena.take<T>(s.x.in + lanes);
-    rows = arena.take<T>(most * s.y.kernel * s.x.stride * row_pitch);
-    if (!backward) return;
-    grads = arena.take<T>(most * s.x.kernel * grad_pitch);
-    sums = arena.take<T>(most * s.x.stride * sum_pitch);
-    merged = arena.take<T>(s.x.in);
-    term_weight = arena.take<T>(2 * s.x.kernel);
-    term_offset = arena.take<int64_t>(2 * s.x.kernel);
+    int64_t wide = phase_width > s.x.out ? phase_width : s.x.out;
+    // The farthest clamped taps of both signs: see Sampler::lay_out.
+    lead = round_up(phase_width + s.x.out + 8, lanes);
+    block = lead + most * round_up(wide + lead, lanes) +
+            slots_most * (lead + lanes);
+    slots = arena.take<Slot>(slots_most);
+    taps = arena.take<Tap<T>>(slots_most * (s.y.kernel + s.x.kernel));
+    int64_t row = s.x.in + wide + lead + lanes;
+    zeros_size = row;
+    zeros = arena.take<T>(row);
+    edge[0] = arena.take<T>(row);
+    edge[1] = arena.take<T>(row);
+    merged = arena.take<T>(row);
+    rows = arena.take<T>(s.y.kernel * s.x.stride * block);
+    int64_t outputs = copies > s.cout ? copies : s.cout;
+    int64_t terms = 2 * s.taps() * outputs;
+    term_from = arena.take<const T*>(terms);
+    term_weight = arena.take<T>(terms);
+    term_move = arena.take<T>(terms);
+    if (copies == 0) return;
+    grads = arena.take<T>(copies * block);
+    sums = arena.take<T>(s.y.kernel * s.x.stride * block);
+  }
+
+  // Of interpolated rows, padded gradients, sums over horizontal taps.
+  T* row(int64_t which, int64_t at) const {
+    return rows + which * block + lead + at;
+  }
+  T* grad(int64_t which, int64_t at) const {
+    return grads + which * block + lead + at;
+  }
+  T* sum(int64_t which, int64_t at) const {
+    return sums + which * block + lead + at;
   }
 };
 
@@ -122,7 +144,21 @@ struct ForwardBuffers {
   ForwardBuffers(Arena& arena, const Shape& s, const Plan& plan)
       : columns(arena.take<T>(plan.block * s.taps() * plan.pitch)),
         result(arena.take<T>(s.cout * plan.pitch)),
-        sampler(arena, s, plan, false) {}
+        sampler(arena, s, plan, 0) {}
+};
+
+// The depthwise kernels' buffers; with `copies` those of the backward pass.
+template <typename T>
+struct DepthwiseBuffers {
+  SamplerBuffers<T> sampler;
+  T* result;
+  double* grad_weight;
+
+  DepthwiseBuffers(Arena& arena, const Shape& s, const Plan& plan,
+                   int64_t copies)
+      : sampler(arena, s, plan, copies),
+        result(arena.take<T>(sampler.block)),
+        grad_weight(arena.take<double>(s.cout * s.taps())) {}
 };
 
 template <typename T>
@@ -144,7 +180,7 @@ struct BackwardBuffers {
         weight(arena.take<T>(round_up(plan.block * s.taps(), kTileRows) *
                              s.cout)),
         grad_weight(arena.take<T>(plan.block * s.taps() * cout_pitch)),
-        sampler(arena, s, plan, true) {}
+        sampler(arena, s, plan, s.x.kernel) {}
 };
 
 template <typename T>

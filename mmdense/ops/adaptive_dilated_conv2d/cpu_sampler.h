@@ -3,95 +3,50 @@
 // row is a weighted sum of two input rows, each read at two neighbouring
 // columns: contiguous reads, no gathers.
 
-// to = (1 - rest) * a + rest * b
-template <typename T>
-inline void blend(T* to, const T* a, const T* b, T rest, int64_t n) {
-  if (rest == 0) {
-    // Not a product with zero: an infinite neighbour must not become NaN.
-    sweep<T>(n, [=](auto v, int64_t i) MMDENSE_LAMBDA {
-      v.load(a + i).store(to + i);
-    });
-    return;
-  }
-  sweep<T>(n, [=](auto v, int64_t i) MMDENSE_LAMBDA {
-    v.v = v.load(a + i).v * v.of(1 - rest).v;
-    multiply_add(v.load(b + i), v.of(rest), v).store(to + i);
-  });
-}
-
-// to += weight * from
-template <typename T>
-inline void accumulate(T* to, const T* from, T weight, int64_t n) {
-  sweep<T>(n, [=](auto v, int64_t i) MMDENSE_LAMBDA {
-    multiply_add(v.load(from + i), v.of(weight), v.load(to + i)).store(to + i);
-  });
-}
-
-// A sum over rows, kept apart by the width of the vectors that made it.
-template <typename T>
-struct Sum {
-  Vec<T, Width<T>::wide> wide = wide.of(0);
-  Vec<T, Width<T>::narrow> narrow = narrow.of(0);
-  T one = 0;
-
-  // += d * (b - a)
-  void add(const T* d, const T* a, const T* b, int64_t n) {
-    int64_t i = 0;
-    for (; i + wide.lanes <= n; i += wide.lanes) {
-      auto step = wide;
-      step.v = wide.load(b + i).v - wide.load(a + i).v;
-      wide = multiply_add(wide.load(d + i), step, wide);
-    }
-    for (; i + narrow.lanes <= n; i += narrow.lanes) {
-      auto step = narrow;
-      step.v = narrow.load(b + i).v - narrow.load(a + i).v;
-      narrow = multiply_add(narrow.load(d + i), step, narrow);
-    }
-    for (; i < n; ++i) one += d[i] * (b[i] - a[i]);
-  }
-  // += scale * sum
-  void add(const Sum& sum, T scale) {
-    wide = multiply_add(sum.wide, wide.of(scale), wide);
-    narrow = multiply_add(sum.narrow, narrow.of(scale), narrow);
-    one += sum.one * scale;
-  }
-  double total() const { return wide.sum() + narrow.sum() + one; }
-};
-
 template <typename T>
 class Sampler {
-  using V = Vec<T, Width<T>::wide>;
+  using V = Vec<T, Width<T>::gemm>;
 
  public:
   Sampler(const Shape& shape, const SamplerBuffers<T>& buffers, const T* x,
           const T* rate)
-      : s(shape), m(buffers), x_(x), rate_(rate) {}
+      : s(shape),
+        m(buffers),
+        x_(x),
+        rate_(rate),
+        x_end_(x + s.batch * s.channels() * s.y.in * s.x.in) {
+    clear(m.zeros, m.zeros_size);
+  }
 
-  // Cut positions begin..end-1 into pieces of output rows.
+  // Positions begin..end-1: whole output rows, or a piece of one.
   void select(int64_t begin, int64_t end) {
-    int64_t plane = s.y.out * s.x.out, segments = 0;
-    slots_ = 0;
-    for (int64_t p = begin; p < end;) {
-      int64_t sample = p / plane, y = p % plane / s.x.out, x = p % s.x.out;
-      int64_t length = s.x.out - x < end - p ? s.x.out - x : end - p;
-      if (slots_ == 0 || m.slots[slots_ - 1].sample != sample)
-        m.slots[slots_++] = {sample, segments, segments, 0, 0, false};
-      m.segments[segments++] = {y, x, length, p - begin};
-      m.slots[slots_ - 1].end = segments;
-      p += length;
+    x0_ = begin % s.x.out;
+    piece_ = x0_ != 0 || end - begin < s.x.out;
+    length_ = piece_ ? end - begin : s.x.out;
+    int64_t row = begin / s.x.out, last = divide_up(end, s.x.out);
+    rows_ = 0;
+    for (slots_ = 0; row < last; ++slots_) {
+      int64_t sample = row / s.y.out, y = row % s.y.out;
+      int64_t count = s.y.out - y < last - row ? s.y.out - y : last - row;
+      m.slots[slots_] = {sample, y, rows_, count, 0, false};
+      rows_ += count;
+      row += count;
     }
   }
 
   // Interpolate the input rows that the taps of a channel read.
   void set_channel(int64_t channel) {
     channel_ = channel;
-    for (int64_t i = 0; i < slots_; ++i) {
-      Slot& slot = m.slots[i];
-      make_taps(slot, tap_y(i, 0));
-      if (slot.poisoned) continue;
-      for (int64_t ty = 0; ty < s.y.kernel; ++ty)
-        make_rows(slot, tap_y(i, ty), ty);
-    }
+    int64_t low = s.x.in + 2, high = -s.x.out - 3;
+    for (int64_t i = 0; i < slots_; ++i)
+      make_taps(m.slots[i], tap_y(i, 0), low, high);
+    lay_out(low, high);
+    for (int64_t i = 0; i < slots_; ++i)
+      m.slots[i].offset = m.slots[i].first * pitch_ + i * gap_;
+    for (int64_t i = 0; i < slots_; ++i)
+      if (!m.slots[i].poisoned)
+        for (int64_t ty = 0; ty < s.y.kernel; ++ty)
+          make_rows(m.slots[i], *tap_y(i, ty), ty);
   }
 
   // Sample every tap into a row of `to`; writes up to a vector too far.
@@ -99,61 +54,169 @@ class Sampler {
     for (int64_t ty = 0; ty < s.y.kernel; ++ty)
       for (int64_t tx = 0; tx < s.x.kernel; ++tx, to += pitch)
         for (int64_t i = 0; i < slots_; ++i)
-          sample_rows(m.slots[i], tap_x(i, tx), ty, to);
+          sample_rows(m.slots[i], *tap_x(i, tx), ty, to);
   }
 
   // Add the adjoint of `columns` to the gradients of the map and the rate.
   void adjoint(const T* grad, int64_t pitch, T* grad_x, double* grad_rate) {
     for (int64_t i = 0; i < slots_; ++i) {
       const Slot& slot = m.slots[i];
-      int64_t plane = s.y.in * s.x.in, sample = slot.sample * s.channels();
-      T* to = grad_x ? grad_x + sample * plane : nullptr;
-      if (slot.poisoned) {
-        // What a NaN input would do.
-        if (grad_rate) grad_rate[sample] = NAN;
-        for (int64_t k = 0; to && k < plane; ++k) to[k] = static_cast<T>(NAN);
-        continue;
-      }
-      Sum<T> slope;
+      T* to = grad_x ? plane_of(grad_x, slot) : nullptr;
+      double* slope = grad_rate ? grad_rate + place_of(slot) : nullptr;
+      if (poison(slot, to, slope)) continue;
       for (int64_t ty = 0; ty < s.y.kernel; ++ty) {
-        const T* from = grad + ty * s.x.kernel * pitch;
-        pad_grads(slot, from, pitch);
-        for (int64_t phase = 0; phase < s.x.stride; ++phase)
-          sum_along_x(slot, tap_x(i, 0), phase);
-        spread_along_y(slot, tap_y(i, ty), ty, to, slope);
-        if (grad_rate) slopes_along_x(slot, tap_x(i, 0), ty, slope);
+        for (int64_t tx = 0; tx < s.x.kernel; ++tx, grad += pitch)
+          pad(slot, tx, grad + slot.first * length_);
+        for (int64_t phase = 0; phase < s.x.stride; ++phase) {
+          int64_t terms = 0;
+          for (int64_t tx = 0; tx < s.x.kernel; ++tx)
+            terms = add_terms(slot, *tap_x(i, tx), tx, phase, T(1), terms);
+          sum_terms(slot, ty, phase, terms);
+        }
+        for (int64_t tx = 0; slope && tx < s.x.kernel; ++tx)
+          if (reach_x(tx))
+            *slope += reach_x(tx) * dots<false>(slot, *tap_x(i, tx), ty, tx)
+                                        .step;
       }
-      if (grad_rate) grad_rate[sample] += slope.total();
+      spread(slot, tap_y(i, 0), to, slope);
+      grad -= s.taps() * pitch;
     }
   }
 
- private:
+  // ---- Parts of the above, for the depthwise kernel
+
+  int64_t slots() const { return slots_; }
+  const Slot& slot(int64_t i) const { return m.slots[i]; }
   Tap<T>* tap_y(int64_t slot, int64_t i) const {
     return m.taps + slot * (s.y.kernel + s.x.kernel) + i;
   }
   Tap<T>* tap_x(int64_t slot, int64_t i) const {
     return tap_y(slot, s.y.kernel + i);
   }
-  // The interpolated row of a segment and vertical tap; column u of the map
-  // is at [u % stride * row_pitch + u / stride].
-  T* row(int64_t segment, int64_t ty) const {
-    return m.rows + (segment * s.y.kernel + ty) * s.x.stride * m.row_pitch +
-           m.row_margin;
+  int64_t pitch() const { return pitch_; }
+  T reach_x(int64_t tx) const {
+    return static_cast<T>(s.x.dilation * (tx - (s.x.kernel - 1) / 2));
   }
-  T* padded_grad(int64_t segment) const {
-    return m.grads + segment * s.x.kernel * m.grad_pitch + m.grad_margin;
+  int64_t place_of(const Slot& slot) const {
+    return slot.sample * s.channels() + channel_;
   }
-  T* sums(int64_t segment) const {
-    return m.sums + segment * s.x.stride * m.sum_pitch;
+  template <typename P>
+  P* plane_of(P* map, const Slot& slot) const {
+    return map + place_of(slot) * s.y.in * s.x.in;
   }
-  const T* map(const Slot& slot) const {
-    return x_ + (slot.sample * s.channels() + channel_) * s.y.in * s.x.in;
+
+  // What a tap reads, in padded rows: the left or the right neighbour.
+  const T* source(const Slot& slot, const Tap<T>& tap, int64_t ty,
+                  int side) const {
+    return m.row(ty * s.x.stride + tap.phase[side], slot.offset) +
+           x0_ + tap.steps[side] - origin_;
   }
-  const T* input_row(const T* map, int64_t y) const {
-    return y < 0 || y >= s.y.in ? m.zeros : map + y * s.x.in;
+
+  // What a NaN input would do to the gradients.
+  bool poison(const Slot& slot, T* grad_x, double* slope) const {
+    if (!slot.poisoned) return false;
+    if (slope) *slope = NAN;
+    for (int64_t k = 0; grad_x && k < s.y.in * s.x.in; ++k)
+      grad_x[k] = static_cast<T>(NAN);
+    return true;
   }
-  int64_t place(const Tap<T>& tap, int side) const {
-    return tap.phase[side] * m.row_pitch + tap.steps[side];
+
+  // Gradients of a slot's positions as padded rows of copy `which`.
+  void pad(const Slot& slot, int64_t which, const T* from) const {
+    int64_t tail = length_ % V::lanes, full = length_ - tail;
+    clear(m.grad(which, slot.offset - gap_), gap_);
+    for (int64_t r = 0; r < slot.rows; ++r, from += length_) {
+      T* to = m.grad(which, slot.offset + r * pitch_);
+      int64_t k = 0;
+      for (; k < full; k += V::lanes) V::load(from + k).store(to + k);
+      for (; k < pitch_; k += V::lanes) V::of(0).store(to + k);
+      for (k = full; k < length_; ++k) to[k] = from[k];
+    }
+  }
+
+  // The adjoint of a shift is the opposite shift: every column of the map
+  // takes the gradients of the positions that read it, times their weights.
+  int64_t add_terms(const Slot& slot, const Tap<T>& tap, int64_t which,
+                    int64_t phase, T scale, int64_t terms) const {
+    for (int side = 0; side < 2; ++side) {
+      T weight = side ? tap.rest : 1 - tap.rest;
+      if (weight == 0 || tap.phase[side] != phase) continue;
+      m.term_from[terms] = m.grad(which, slot.offset) + origin_ - x0_ -
+                           tap.steps[side];
+      m.term_weight[terms++] = weight * scale;
+    }
+    return terms;
+  }
+  void sum_terms(const Slot& slot, int64_t ty, int64_t phase,
+                 int64_t terms) const {
+    weighted_sum(m.sum(ty * s.x.stride + phase, slot.offset), slot.rows * pitch_,
+                 m.term_from, m.term_weight, terms, T(0));
+  }
+
+  // A row of the map takes the sums over horizontal taps of all output rows
+  // that read it, times their weights; their difference, times how far a tap
+  // moves, against the row itself is the slope along y.
+  void spread(const Slot& slot, const Tap<T>* taps, T* grad_x,
+              double* slope) const {
+    int64_t stride = s.y.stride, middle = (s.y.kernel - 1) / 2;
+    int64_t top = slot.y * stride, last = -1, y = s.y.in;
+    for (int64_t ty = 0; ty < s.y.kernel; ++ty) {
+      int64_t low = top + taps[ty].whole;
+      if (low < y) y = low;
+      if (low + (slot.rows - 1) * stride + 1 > last)
+        last = low + (slot.rows - 1) * stride + 1;
+    }
+    if (y < 0) y = 0;
+    if (last >= s.y.in) last = s.y.in - 1;
+    const T* map = plane_of(x_, slot);
+    V sum = V::of(0);
+    double rest = 0;
+    // Rows that the same taps reach are one run.
+    for (int64_t run; y <= last; y += run) {
+      run = stride == 1 ? last + 1 - y : 1;
+      int64_t terms = 0;
+      for (int64_t ty = 0; ty < s.y.kernel; ++ty) {
+        T reach = static_cast<T>(s.y.dilation * (ty - middle));
+        for (int side = 0; side < 2; ++side) {
+          T weight = side ? taps[ty].rest : 1 - taps[ty].rest;
+          int64_t r = y - side - taps[ty].whole - top;
+          if (stride > 1 && r % stride) continue;
+          if (stride > 1) r /= stride;
+          if (weight == 0 && !(slope && reach)) continue;
+          int64_t change = r < 0 ? -r : slot.rows - r;
+          if (change > 0 && change < run) run = change;
+          if (r < 0 || r >= slot.rows) continue;
+          m.term_from[terms] =
+              m.sum(ty * s.x.stride, slot.offset + r * pitch_);
+          m.term_weight[terms] = weight;
+          m.term_move[terms++] = side ? reach : -reach;
+        }
+      }
+      for (int64_t i = 0; terms > 0 && i < run; ++i) {
+        const T* x = slope ? input_row(map, y + i, 0) : nullptr;
+        T* to = grad_x ? grad_x + (y + i) * s.x.in + column() : nullptr;
+        if (s.x.stride == 1)
+          add_row(to, x, terms, i * pitch_, sum);
+        else
+          add_phases(to, x, terms, i * pitch_, rest);
+      }
+    }
+    if (slope) *slope += sum.sum() + rest;
+  }
+
+  // Gradients of copy `which` against what a tap reads.
+  template <bool With>
+  Dots<T> dots(const Slot& slot, const Tap<T>& tap, int64_t ty,
+               int64_t which) const {
+    return dot_step<T, With>(m.grad(which, slot.offset),
+                             source(slot, tap, ty, 0),
+                             source(slot, tap, ty, 1), slot.rows * pitch_);
+  }
+
+ private:
+  // Whole vectors of zeros.
+  static void clear(T* to, int64_t n) {
+    for (int64_t k = 0; k < n; k += V::lanes) V::of(0).store(to + k);
   }
 
   // Only the product with the rate is split, as the reference does it: the
@@ -176,13 +239,11 @@ class Sampler {
     return offset - offset == 0;
   }
 
-  void make_taps(Slot& slot, Tap<T>* taps) const {
+  void make_taps(Slot& slot, Tap<T>* taps, int64_t& low, int64_t& high) const {
     T rate = rate_[slot.sample * s.rates + channel_ * s.rates / s.channels()];
     bool finite = true;
     for (int64_t i = 0; i < s.y.kernel; ++i)
       finite &= make_tap(s.y, i, rate, *taps++);
-    slot.low = s.x.in + 1;
-    slot.high = -s.x.out * s.x.stride;
     for (int64_t i = 0; i < s.x.kernel; ++i) {
       Tap<T>& tap = *taps++;
       finite &= make_tap(s.x, i, rate, tap);
@@ -191,172 +252,217 @@ class Sampler {
         int64_t steps = stride == 1 ? at : at / stride - (at % stride < 0);
         tap.steps[side] = steps;
         tap.phase[side] = at - steps * stride;
+        if (steps < low) low = steps;
+        if (steps > high) high = steps;
       }
-      if (tap.whole < slot.low) slot.low = tap.whole;
-      if (tap.whole + 2 > slot.high) slot.high = tap.whole + 2;
     }
     slot.poisoned = !finite;
   }
 
-  // The columns of the map that a segment's taps read.
-  int64_t low(const Slot& slot, const Segment& g) const {
-    int64_t u = g.x * s.x.stride + slot.low;
-    return u < 0 ? 0 : u;
-  }
-  int64_t high(const Slot& slot, const Segment& g) const {
-    int64_t u = (g.x + g.length - 1) * s.x.stride + slot.high;
-    return u > s.x.in ? s.x.in : u;
+  // Which columns of the map (of a phase) padded rows hold, and how many
+  // zeros follow: no shifted read of a row reaches the next row's values.
+  void lay_out(int64_t low, int64_t high) {
+    origin_ = 0;
+    width_ = m.phase_width;
+    int64_t first = x0_ + low, last = x0_ + length_ + high;
+    if (piece_) {
+      origin_ = first < 0 ? 0 : first > width_ ? width_ : first;
+      width_ = (last > width_ ? width_ : last) - origin_;
+      if (width_ < 0) width_ = 0;
+    }
+    int64_t needs[] = {origin_ - first, last - origin_ - width_,
+                       high + x0_ - origin_,
+                       origin_ + width_ - low - x0_ - length_};
+    int64_t margin = 0;
+    for (int64_t need : needs)
+      if (need > margin) margin = need;
+    gap_ = round_up(margin, V::lanes);
+    pitch_ = round_up((width_ > length_ ? width_ : length_) + margin,
+                      V::lanes);
+    read_ = s.x.stride == 1 ? width_ : s.x.in;
+    full_ = read_ / V::lanes * V::lanes;
+    keep_ = V::first(read_ - full_);
   }
 
-  void make_rows(const Slot& slot, const Tap<T>* tap, int64_t ty) const {
-    const T* from = map(slot);
-    for (int64_t i = slot.begin; i < slot.end; ++i) {
-      const Segment& g = m.segments[i];
-      int64_t y = g.y * s.y.stride + tap->whole;
-      int64_t begin = low(slot, g), end = high(slot, g);
-      const T *a = input_row(from, y), *b = input_row(from, y + 1);
-      T* to = row(i, ty);
+  // The first column of the map that padded rows hold.
+  int64_t column() const { return s.x.stride == 1 ? origin_ : 0; }
+
+  // A row of the map from column() on, of which whole vectors can be read. At
+  // the end of the tensor that takes a copy: one for either `side`.
+  const T* input_row(const T* map, int64_t y, int side) const {
+    if (y < 0 || y >= s.y.in) return m.zeros;
+    const T* from = map + y * s.x.in + column();
+    int64_t left = s.x.in - column();
+    if (x_end_ - from >= left + V::lanes) return from;
+    for (int64_t k = 0; k < left; ++k) m.edge[side][k] = from[k];
+    return m.edge[side];
+  }
+
+  // How many rows of a map allow whole vectors to be read.
+  int64_t safe_rows(const T* map) const {
+    int64_t safe = s.y.in;
+    while (safe > 0 && x_end_ - map < safe * s.x.in + V::lanes) --safe;
+    return safe;
+  }
+
+  void make_rows(const Slot& slot, const Tap<T>& tap, int64_t ty) const {
+    const T* map = plane_of(x_, slot);
+    int64_t safe = safe_rows(map), stride = s.y.stride;
+    int64_t y = slot.y * stride + tap.whole, run;
+    for (int64_t r = 0; r < slot.rows; r += run, y += run * stride) {
+      int64_t left = slot.rows - r;
+      run = 1;
+      const T *a, *b;
+      if (y >= 0 && y + 1 < safe) {
+        run = stride == 1 ? safe - 1 - y : (safe - 2 - y) / stride + 1;
+        if (run > left) run = left;
+        a = map + y * s.x.in + column();
+        b = a + s.x.in;
+      } else {
+        a = input_row(map, y, 0);
+        b = input_row(map, y + 1, 1);
+      }
       if (s.x.stride == 1) {
-        blend(to + begin, a + begin, b + begin, tap->rest, end - begin);
+        T* to = m.row(ty, slot.offset + r * pitch_);
+        if (a == b)
+          clear(to, pitch_);
+        else
+          blend(to, a, b, tap.rest, run);
         continue;
       }
-      int64_t phase = begin % s.x.stride, at = begin / s.x.stride;
-      for (int64_t u = begin; u < end; ++u) {
-        to[phase * m.row_pitch + at] =
-            tap->rest == 0 ? a[u]
-                           : (1 - tap->rest) * a[u] + tap->rest * b[u];
-        if (++phase == s.x.stride) phase = 0, ++at;
+      for (int64_t i = r; i < r + run; ++i) {
+        blend(m.merged, a, b, tap.rest, 1);
+        sort_by_phase(ty * s.x.stride, slot.offset + i * pitch_);
+        a += stride * s.x.in;
+        b += stride * s.x.in;
       }
+    }
+    // Zeros around the slot: shifted reads go beyond it, and even what they
+    // multiply by zero must be a number.
+    for (int64_t phase = 0; phase < s.x.stride; ++phase) {
+      int64_t which = ty * s.x.stride + phase;
+      clear(m.row(which, slot.offset - gap_), gap_);
+      clear(m.row(which, slot.offset + slot.rows * pitch_), gap_);
     }
   }
 
-  void sample_rows(const Slot& slot, const Tap<T>* tap, int64_t ty,
-                   T* to) const {
-    int64_t left = place(*tap, 0), right = place(*tap, 1);
-    V rest = V::of(tap->rest), other = V::of(1 - tap->rest);
-    const T* from = row(slot.begin, ty);
-    int64_t step = s.y.kernel * s.x.stride * m.row_pitch;
-    for (int64_t i = slot.begin; i < slot.end; ++i, from += step) {
-      const Segment& g = m.segments[i];
-      const T *a = from + g.x + left, *b = from + g.x + right;
-      T* at = to + g.at;
-      if (slot.poisoned) {
-        for (int64_t k = 0; k < g.length; ++k) at[k] = static_cast<T>(NAN);
-      } else if (tap->rest == 0) {
-        for (int64_t k = 0; k < g.length; k += V::lanes)
-          V::load(a + k).store(at + k);
+  void sort_by_phase(int64_t which, int64_t at) const {
+    for (int64_t phase = 0; phase < s.x.stride; ++phase) {
+      T* to = m.row(which + phase, at);
+      int64_t from = origin_ * s.x.stride + phase, k = 0;
+      for (; k < width_ && from < s.x.in; ++k, from += s.x.stride)
+        to[k] = m.merged[from];
+      for (; k < pitch_; ++k) to[k] = 0;
+    }
+  }
+
+  // Padded rows (1 - rest) * a + rest * b, with zeros behind them.
+  void blend(T* to, const T* a, const T* b, T rest, int64_t rows) const {
+    int64_t n = read_, full = full_, pitch = pitch_;
+    int64_t step = s.y.stride * s.x.in;
+    auto keep = keep_;
+    V right = V::of(rest), left = V::of(1 - rest);
+    for (; rows > 0; --rows, to += pitch, a += step, b += step) {
+      int64_t k = 0;
+      if (rest == 0) {
+        // Not a product with zero: an infinite neighbour must not become NaN.
+        for (; k < full; k += V::lanes) V::load(a + k).store(to + k);
+        if (k < n) {
+          V::load(a + k).masked(keep).store(to + k);
+          k += V::lanes;
+        }
       } else {
-        for (int64_t k = 0; k < g.length; k += V::lanes) {
-          V first{V::load(a + k).v * other.v};
-          multiply_add(V::load(b + k), rest, first).store(at + k);
+        for (; k < full; k += V::lanes) {
+          V value{V::load(a + k).v * left.v};
+          multiply_add(V::load(b + k), right, value).store(to + k);
+        }
+        if (k < n) {
+          V value{V::load(a + k).v * left.v};
+          multiply_add(V::load(b + k), right, value)
+              .masked(keep)
+              .store(to + k);
+          k += V::lanes;
         }
       }
+      for (; k < pitch; k += V::lanes) V::of(0).store(to + k);
     }
   }
 
-  // The part of the rate's gradient that moves positions along x: a sampled
-  // value changes by the difference of its two neighbours.
-  void slopes_along_x(const Slot& slot, const Tap<T>* taps, int64_t ty,
-                      Sum<T>& slope) const {
-    int64_t middle = (s.x.kernel - 1) / 2;
-    for (int64_t tx = 0; tx < s.x.kernel; ++tx) {
-      if (tx == middle) continue;
-      int64_t left = place(taps[tx], 0), right = place(taps[tx], 1);
-      Sum<T> sum;
-      for (int64_t i = slot.begin; i < slot.end; ++i) {
-        const Segment& g = m.segments[i];
-        const T* from = row(i, ty) + g.x;
-        sum.add(padded_grad(i) + tx * m.grad_pitch + g.x, from + left,
-                from + right, g.length);
-      }
-      slope.add(sum, static_cast<T>(s.x.dilation * (tx - middle)));
+  void sample_rows(const Slot& slot, const Tap<T>& tap, int64_t ty,
+                   T* to) const {
+    T* at = to + slot.first * length_;
+    if (slot.poisoned) {
+      for (int64_t k = 0; k < slot.rows * length_; ++k)
+        at[k] = static_cast<T>(NAN);
+      return;
     }
-  }
-
-  // Copies of the gradients of a row of taps, with zeros around them.
-  void pad_grads(const Slot& slot, const T* grad, int64_t pitch) const {
-    for (int64_t i = slot.begin; i < slot.end; ++i) {
-      const Segment& g = m.segments[i];
-      for (int64_t tx = 0; tx < s.x.kernel; ++tx) {
-        T* to = padded_grad(i) + tx * m.grad_pitch;
-        const T* from = grad + tx * pitch + g.at;
-        for (int64_t k = 0; k < g.x; ++k) to[k] = 0;
-        for (int64_t k = g.x + g.length; k < s.x.out; ++k) to[k] = 0;
-        blend(to + g.x, from, from, T(0), g.length);
+    const T *a = source(slot, tap, ty, 0), *b = source(slot, tap, ty, 1);
+    int64_t length = length_, step = pitch_, rows = slot.rows;
+    if (tap.rest == 0) {
+      for (int64_t r = 0; r < rows; ++r, a += step, at += length)
+        for (int64_t k = 0; k < length; k += V::lanes)
+          V::load(a + k).store(at + k);
+      return;
+    }
+    V right = V::of(tap.rest), left = V::of(1 - tap.rest);
+    for (int64_t r = 0; r < rows; ++r, a += step, b += step, at += length) {
+      for (int64_t k = 0; k < length; k += V::lanes) {
+        V value{V::load(a + k).v * left.v};
+        multiply_add(V::load(b + k), right, value).store(at + k);
       }
     }
   }
 
-  // The adjoint of a shift is the opposite shift: every column of the map
-  // takes the gradients of the positions that read it, times their weights.
-  void sum_along_x(const Slot& slot, const Tap<T>* taps, int64_t phase) const {
-    int64_t terms = 0;
-    for (int64_t tx = 0; tx < s.x.kernel; ++tx) {
-      for (int side = 0; side < 2; ++side) {
-        T weight = side ? taps[tx].rest : 1 - taps[tx].rest;
-        if (weight == 0 || taps[tx].phase[side] != phase) continue;
-        m.term_offset[terms] = tx * m.grad_pitch - taps[tx].steps[side];
-        m.term_weight[terms++] = weight;
+  void add_row(T* to, const T* x, int64_t terms, int64_t skip,
+               V& slope) const {
+    for (int64_t k = 0; k < read_; k += V::lanes) {
+      V value = V::of(0), moved = V::of(0);
+      for (int64_t t = 0; t < terms; ++t) {
+        V sum = V::load(m.term_from[t] + skip + k);
+        value = multiply_add(sum, V::of(m.term_weight[t]), value);
+        moved = multiply_add(sum, V::of(m.term_move[t]), moved);
+      }
+      if (k < full_) {
+        if (to) {
+          value.v += V::load(to + k).v;
+          value.store(to + k);
+        }
+        if (x) slope = multiply_add(V::load(x + k), moved, slope);
+      } else {
+        if (to) add_exact(to + k, value, read_ - k);
+        if (x)
+          slope = multiply_add(V::load(x + k).masked(keep_),
+                               moved.masked(keep_), slope);
       }
     }
-    for (int64_t i = slot.begin; i < slot.end; ++i) {
-      const Segment& g = m.segments[i];
-      const T* grads = padded_grad(i);
-      T* to = sums(i) + phase * m.sum_pitch;
-      int64_t k = low(slot, g), end = high(slot, g);
-      if (s.x.stride > 1) {
-        k = k > phase ? divide_up(k - phase, s.x.stride) : 0;
-        end = divide_up(end - phase, s.x.stride);
-      }
-      for (; k < end; k += 2 * V::lanes) {
-        V a = V::of(0), b = V::of(0);
+  }
+
+  // The same for columns sorted by phase, back in the order of the map.
+  void add_phases(T* to, const T* x, int64_t terms, int64_t skip,
+                  double& slope) const {
+    for (int64_t phase = 0; phase < s.x.stride; ++phase) {
+      int64_t u = origin_ * s.x.stride + phase;
+      int64_t at = phase * m.block + skip;
+      for (int64_t k = 0; k < width_ && u < s.x.in; ++k, u += s.x.stride) {
+        T value = 0, moved = 0;
         for (int64_t t = 0; t < terms; ++t) {
-          V weight = V::of(m.term_weight[t]);
-          const T* from = grads + m.term_offset[t] + k;
-          a = multiply_add(V::load(from), weight, a);
-          b = multiply_add(V::load(from + V::lanes), weight, b);
+          T sum = m.term_from[t][at + k];
+          value += sum * m.term_weight[t];
+          moved += sum * m.term_move[t];
         }
-        a.store(to + k);
-        b.store(to + k + V::lanes);
+        if (to) to[u] += value;
+        if (x) slope += static_cast<double>(x[u] * moved);
       }
     }
-  }
-
-  void spread_along_y(const Slot& slot, const Tap<T>* tap, int64_t ty,
-                      T* grad_x, Sum<T>& slope) const {
-    int64_t moved = ty - (s.y.kernel - 1) / 2;
-    Sum<T> sum;
-    for (int64_t i = slot.begin; i < slot.end; ++i) {
-      const Segment& g = m.segments[i];
-      int64_t y = g.y * s.y.stride + tap->whole, first = low(slot, g);
-      int64_t n = high(slot, g) - first;
-      if (n <= 0) continue;
-      const T* from = s.x.stride == 1 ? sums(i) : merged(i, first, n);
-      from += first;
-      if (moved)
-        sum.add(from, input_row(map(slot), y) + first,
-                input_row(map(slot), y + 1) + first, n);
-      if (!grad_x) continue;
-      T* to = grad_x + y * s.x.in + first;
-      if (y >= 0 && y < s.y.in) accumulate(to, from, 1 - tap->rest, n);
-      if (y >= -1 && y + 1 < s.y.in && tap->rest != 0)
-        accumulate(to + s.x.in, from, tap->rest, n);
-    }
-    slope.add(sum, static_cast<T>(s.y.dilation * moved));
-  }
-
-  // Back from columns sorted by phase to the order of the map.
-  const T* merged(int64_t i, int64_t first, int64_t n) const {
-    int64_t phase = first % s.x.stride, at = first / s.x.stride;
-    for (int64_t u = first; u < first + n; ++u) {
-      m.merged[u] = sums(i)[phase * m.sum_pitch + at];
-      if (++phase == s.x.stride) phase = 0, ++at;
-    }
-    return m.merged;
   }
 
   const Shape& s;
   const SamplerBuffers<T>& m;
-  const T *x_, *rate_;
-  int64_t slots_ = 0, channel_ = 0;
+  const T *x_, *rate_, *x_end_;
+  int64_t x0_ = 0, length_ = 0, rows_ = 0, slots_ = 0, channel_ = 0;
+  int64_t origin_ = 0, width_ = 0, pitch_ = 0, gap_ = 0;
+  // Columns of the map a row is read for, those in whole vectors, the rest.
+  int64_t read_ = 0, full_ = 0;
+  decltype(V::first(0)) keep_ = V::first(0);
+  bool piece_ = false;
 };

@@ -6,9 +6,20 @@
 // N values side by side. A multiply-add is one expression, so that compilers
 // contract it where the instruction set has it.
 #ifdef __GNUC__
+template <int Size>
+struct Integer {
+  typedef int32_t Type;
+};
+template <>
+struct Integer<8> {
+  typedef int64_t Type;
+};
+
 template <typename T, int N>
 struct Vec {
   typedef T Raw __attribute__((vector_size(N * sizeof(T))));
+  typedef typename Integer<sizeof(T)>::Type Lane;
+  typedef Lane Lanes __attribute__((vector_size(N * sizeof(T))));
   static constexpr int lanes = N;
   Raw v;
 
@@ -21,11 +32,21 @@ struct Vec {
   void store(T* p) const { __builtin_memcpy(p, &v, sizeof(Raw)); }
   double sum() const {
     T lane[N];
-    double total = 0;
+    double total[N];
     store(lane);
-    for (int i = 0; i < N; ++i) total += lane[i];
-    return total;
+    for (int i = 0; i < N; ++i) total[i] = lane[i];
+    for (int half = N / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) total[i] += total[i + half];
+    return total[0];
   }
+
+  // The lanes before `count`, and this vector with zeros in all others.
+  static Lanes first(int64_t count) {
+    Lanes index;
+    for (int i = 0; i < N; ++i) index[i] = i;
+    return index < static_cast<Lane>(count) - Lanes{};
+  }
+  Vec masked(Lanes keep) const { return {(Raw)((Lanes)v & keep)}; }
 };
 #else
 template <typename T, int N>
@@ -41,6 +62,8 @@ struct Vec<T, 1> {
   static Vec of(T s) { return {s}; }
   void store(T* p) const { *p = v; }
   double sum() const { return v; }
+  static bool first(int64_t count) { return count > 0; }
+  Vec masked(bool keep) const { return {keep ? v : T(0)}; }
 };
 
 template <typename V>
@@ -53,19 +76,6 @@ struct Width {
   static constexpr int size = sizeof(T);
   static constexpr int gemm =
       MMDENSE_VECTOR_BYTES > size ? MMDENSE_VECTOR_BYTES / size : 1;
-  // Rows of a map are short: 256 bits a time waste less at their ends.
+  // Blocks that are transposed: 256 bits a row at most.
   static constexpr int wide = gemm * size > 32 ? 32 / size : gemm;
-  static constexpr int narrow = wide * size > 16 ? 16 / size : wide;
 };
-
-// Calls body(Vec, index), which together cover 0..n-1 exactly once.
-template <typename T, typename Body>
-inline void sweep(int64_t n, const Body& body) {
-  constexpr int wide = Width<T>::wide, narrow = Width<T>::narrow;
-  int64_t i = 0;
-  for (; i + wide <= n; i += wide) body(Vec<T, wide>{}, i);
-  if (narrow < wide)
-    for (; i + narrow <= n; i += narrow) body(Vec<T, narrow>{}, i);
-  if (narrow > 1)
-    for (; i < n; ++i) body(Vec<T, 1>{}, i);
-}

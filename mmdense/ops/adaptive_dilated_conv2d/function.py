@@ -87,8 +87,11 @@ def adaptive_dilated_conv2d(x: Tensor,
                    torch.float64 else torch.float32)
     wanted = backend.asked()
     if backend.select(x, wanted) != 'reference':
-        return _forward(x, weight, rate, bias, stride, padding, dilation,
-                        groups, wanted)
+        arguments = (x, weight, rate, bias, stride, padding, dilation, groups,
+                     wanted)
+        if not backend.eager(x, weight, rate, bias):
+            return _forward(*arguments)
+        return _Eager.apply(*arguments)
     if not autocast:
         return reference.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
                                                  padding, dilation, groups)
@@ -203,10 +206,15 @@ def _out_shape(x, weight, stride, padding, dilation):
 def _forward(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
              stride: Sequence[int], padding: Sequence[int],
              dilation: Sequence[int], groups: int, wanted: str) -> Tensor:
+    return _compute(x, weight, rate, bias, stride, padding, dilation, groups,
+                    wanted)
+
+
+def _compute(x, weight, rate, bias, stride, padding, dilation, groups, wanted):
     name = backend.select(x, wanted)
     if name == 'cpu':
         dtype = rate.dtype
-        out = torch.ops.mmdense.adaptive_dilated_conv2d_cpu(
+        out = torch.ops.mmdense.adaptive_dilated_conv2d_cpu.default(
             x.to(dtype), weight.to(dtype), rate,
             None if bias is None else bias.to(dtype), stride, padding,
             dilation, groups)
@@ -231,10 +239,16 @@ def _backward(grad: Tensor, x: Tensor, weight: Tensor, rate: Tensor,
               stride: Sequence[int], padding: Sequence[int],
               dilation: Sequence[int], groups: int, needs: Sequence[bool],
               wanted: str) -> tuple[Tensor, Tensor, Tensor]:
+    return _compute_backward(grad, x, weight, rate, stride, padding, dilation,
+                             groups, needs, wanted)
+
+
+def _compute_backward(grad, x, weight, rate, stride, padding, dilation, groups,
+                      needs, wanted):
     name = backend.select(x, wanted)
     if name == 'cpu':
         dtype = rate.dtype
-        grads = torch.ops.mmdense.adaptive_dilated_conv2d_backward_cpu(
+        grads = torch.ops.mmdense.adaptive_dilated_conv2d_backward_cpu.default(
             grad.to(dtype), x.to(dtype), weight.to(dtype), rate, stride,
             padding, dilation, groups, needs)
     elif name == 'triton':
@@ -264,13 +278,13 @@ def _setup_context(ctx, inputs, output):
     ctx.save_for_backward(x, weight, rate)
 
 
-def _differentiate(ctx, grad):
+def _differentiate(ctx, grad, backward=_backward):
     x, weight, rate = ctx.saved_tensors
     needs = list(ctx.needs_input_grad[:3])
     grads = [None] * 3
     if any(needs):
-        computed = _backward(grad, x, weight, rate, *ctx.sizes, needs,
-                             ctx.wanted)
+        computed = backward(grad, x, weight, rate, *ctx.sizes, needs,
+                            ctx.wanted)
         grads = [g if need else None
                  for g, need in zip(computed, needs, strict=True)]
     bias = grad.sum((0, 2, 3)) if ctx.needs_input_grad[3] else None
@@ -278,3 +292,20 @@ def _differentiate(ctx, grad):
 
 
 _forward.register_autograd(_differentiate, setup_context=_setup_context)
+
+
+class _Eager(torch.autograd.Function):
+    """The operator without the dispatcher, whose 0.3 ms a step small maps feel.
+
+    Nothing is traced, so nothing needs to see an operator here.
+    """
+
+    @staticmethod
+    def forward(ctx, *inputs):
+        _setup_context(ctx, inputs, None)
+        return _compute(*inputs)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return _differentiate(ctx, grad, _compute_backward)
