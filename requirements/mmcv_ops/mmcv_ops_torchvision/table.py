@@ -2,19 +2,79 @@
 from collections.abc import Callable
 
 from .about import STAND_IN, get_compiler_version, get_compiling_cuda_version
+from .bbox import bbox_overlaps
+from .carafe import (
+    carafe_backward,
+    carafe_forward,
+    carafe_naive_backward,
+    carafe_naive_forward,
+)
+from .deform_conv import (
+    deform_conv_backward_input,
+    deform_conv_backward_parameters,
+    deform_conv_forward,
+)
+from .focal_loss import (
+    sigmoid_focal_loss_backward,
+    sigmoid_focal_loss_forward,
+    softmax_focal_loss_backward,
+    softmax_focal_loss_forward,
+)
+from .masked_conv import masked_col2im_forward, masked_im2col_forward
+from .modulated_deform_conv import (
+    modulated_deform_conv_backward,
+    modulated_deform_conv_forward,
+)
+from .ms_deform_attn import ms_deform_attn_backward, ms_deform_attn_forward
 from .nms import nms, nms_match, softnms
+from .psamask import psamask_backward, psamask_forward
 from .roi_align import roi_align_backward, roi_align_forward
+from .roi_pool import roi_pool_backward, roi_pool_forward
+from .sync_bn import (
+    sync_bn_backward_data,
+    sync_bn_backward_param,
+    sync_bn_forward_mean,
+    sync_bn_forward_output,
+    sync_bn_forward_var,
+)
 
 COMPILE = 'MMDENSE_MMCV=compiled bash tools/set_up.sh'
 
 SUPPORTED = (
     get_compiler_version,
     get_compiling_cuda_version,
+    bbox_overlaps,
+    carafe_naive_forward,
+    carafe_naive_backward,
+    carafe_forward,
+    carafe_backward,
+    deform_conv_forward,
+    deform_conv_backward_input,
+    deform_conv_backward_parameters,
+    sigmoid_focal_loss_forward,
+    sigmoid_focal_loss_backward,
+    softmax_focal_loss_forward,
+    softmax_focal_loss_backward,
+    masked_im2col_forward,
+    masked_col2im_forward,
+    modulated_deform_conv_forward,
+    modulated_deform_conv_backward,
+    ms_deform_attn_forward,
+    ms_deform_attn_backward,
     nms,
-    nms_match,
-    roi_align_backward,
-    roi_align_forward,
     softnms,
+    nms_match,
+    psamask_forward,
+    psamask_backward,
+    roi_align_forward,
+    roi_align_backward,
+    roi_pool_forward,
+    roi_pool_backward,
+    sync_bn_forward_mean,
+    sync_bn_forward_var,
+    sync_bn_forward_output,
+    sync_bn_backward_param,
+    sync_bn_backward_data,
 )
 
 # What only the compiled mmcv computes.
@@ -24,7 +84,6 @@ UNSUPPORTED = (
     'assign_score_withk_backward',
     'assign_score_withk_forward',
     'ball_query_forward',
-    'bbox_overlaps',
     'bezier_align_backward',
     'bezier_align_forward',
     'bias_act',
@@ -32,10 +91,6 @@ UNSUPPORTED = (
     'border_align_forward',
     'box_iou_quadri',
     'box_iou_rotated',
-    'carafe_backward',
-    'carafe_forward',
-    'carafe_naive_backward',
-    'carafe_naive_forward',
     'chamfer_distance_backward',
     'chamfer_distance_forward',
     'contour_expand',
@@ -43,9 +98,6 @@ UNSUPPORTED = (
     'convex_iou',
     'correlation_backward',
     'correlation_forward',
-    'deform_conv_backward_input',
-    'deform_conv_backward_parameters',
-    'deform_conv_forward',
     'deform_roi_pool_backward',
     'deform_roi_pool_forward',
     'diff_iou_rotated_sort_vertices_forward',
@@ -76,13 +128,7 @@ UNSUPPORTED = (
     'iou3d_nms3d_forward',
     'iou3d_nms3d_normal_forward',
     'knn_forward',
-    'masked_col2im_forward',
-    'masked_im2col_forward',
     'min_area_polygons',
-    'modulated_deform_conv_backward',
-    'modulated_deform_conv_forward',
-    'ms_deform_attn_backward',
-    'ms_deform_attn_forward',
     'nms_quadri',
     'nms_rotated',
     'pixel_group',
@@ -93,31 +139,18 @@ UNSUPPORTED = (
     'prroi_pool_backward',
     'prroi_pool_coor_backward',
     'prroi_pool_forward',
-    'psamask_backward',
-    'psamask_forward',
     'riroi_align_rotated_backward',
     'riroi_align_rotated_forward',
     'roi_align_rotated_backward',
     'roi_align_rotated_forward',
-    'roi_pool_backward',
-    'roi_pool_forward',
     'roiaware_pool3d_backward',
     'roiaware_pool3d_forward',
     'roipoint_pool3d_forward',
     'rotated_feature_align_backward',
     'rotated_feature_align_forward',
-    'sigmoid_focal_loss_backward',
-    'sigmoid_focal_loss_forward',
-    'softmax_focal_loss_backward',
-    'softmax_focal_loss_forward',
     'stack_ball_query_forward',
     'stack_group_points_backward',
     'stack_group_points_forward',
-    'sync_bn_backward_data',
-    'sync_bn_backward_param',
-    'sync_bn_forward_mean',
-    'sync_bn_forward_output',
-    'sync_bn_forward_var',
     'three_interpolate_backward',
     'three_interpolate_forward',
     'three_nn_forward',
