@@ -1,17 +1,16 @@
-"""Installs mmdense, with its CPU kernels where they can be built.
+"""Builds mmdense's CPU kernels where that can be done, and its .mim folder.
 
 The kernels need torch while building (`--no-build-isolation`) and a C++
 compiler. Without either, mmdense installs all the same and computes with
 plain PyTorch; the build's output and the first use of an operator say so.
 """
-import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
-from setuptools.command.develop import develop
 from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent
@@ -23,23 +22,6 @@ KERNEL_SOURCES, KERNEL_HEADERS = (
         str(path.relative_to(ROOT))
         for path in ROOT.glob(f'mmdense/ops/*/*.{suffix}'))
     for suffix in ('cpp', 'h'))
-
-
-def version() -> str:
-    scope = {}
-    exec((ROOT / 'mmdense' / 'version.py').read_text(), scope)
-    return scope['__version__']
-
-
-def requirements(*names: str) -> list[str]:
-    """The requirements in ``requirements/NAME.txt``, comments left out."""
-    lines = []
-    for name in names:
-        path = ROOT / 'requirements' / f'{name}.txt'
-        if path.exists():
-            lines += path.read_text().splitlines()
-    lines = [line.split('#')[0].strip() for line in lines]
-    return [line for line in lines if line and not line.startswith('-')]
 
 
 def say(message: str) -> None:
@@ -65,20 +47,6 @@ class BuildWithMim(build_py):
         folder.mkdir(parents=True)
         for source in mim_sources():
             copy(source, folder / source.name)
-
-
-class DevelopWithMim(develop):
-    """The same for pip's older way to install in editable mode."""
-
-    def run(self):
-        # From setuptools 80 this starts another pip, which would build apart
-        # from the torch that is here and keep our messages to itself. 0 means
-        # no isolation: pip reads the variable as the value, not as the flag.
-        os.environ['PIP_NO_BUILD_ISOLATION'] = '0'
-        os.environ.setdefault('PIP_VERBOSE', '1')
-        super().run()
-        if not getattr(self, 'uninstall', False):
-            link_mim()
 
 
 class SdistWithMim(sdist):
@@ -124,9 +92,13 @@ def copy(source: Path, target: Path) -> None:
 def kernels() -> dict:
     """What setup() needs to build the CPU kernels; nothing without torch."""
     try:
+        import torch
         from torch.utils.cpp_extension import BuildExtension, CppExtension
     except ImportError:
         return {}
+    # mmdense/ops/backend.py loads the library of its own torch and Python
+    # alone, and knows it by this name.
+    name = '_C_torch_' + re.sub(r'\W', '_', torch.__version__)
 
     class BuildKernels(BuildExtension):
         """A failed build costs the kernels, not the installation."""
@@ -149,13 +121,16 @@ def kernels() -> dict:
     # kernels choose their instruction set when they run. OpenMP's library is
     # not linked: torch has loaded one, and two would fight for the cores.
     flags = ['-O3', '-g0']
+    # Objects of another torch would be taken for up to date.
+    macros = [('MMDENSE_BUILT_FOR', name)]
     if sys.platform == 'linux':
         flags.append('-fopenmp')
     elif sys.platform == 'win32':
         flags = ['/O2']
     extension = CppExtension(
-        'mmdense.ops._C',
+        f'mmdense.ops.{name}',
         KERNEL_SOURCES,
+        define_macros=macros,
         depends=KERNEL_HEADERS,
         extra_compile_args=flags)
     return dict(
@@ -165,25 +140,9 @@ def kernels() -> dict:
 if __name__ == '__main__':
     found = kernels()
     setup(
-        name='mmdense',
-        version=version(),
-        description='Modules of five dense-prediction papers for mmpose, '
-        'mmsegmentation and mmdetection',
         license='Apache-2.0',
-        python_requires='>=3.10',
-        packages=find_packages(include=['mmdense', 'mmdense.*']),
-        package_data={'mmdense.analysis': ['*.json', 'evidence/*.json']},
-        # Neither torch nor an mm package: pip would replace the build that
-        # fits the user's GPU, or put the originals over a maintained fork.
-        install_requires=['numpy'],
-        extras_require=dict(
-            hosts=requirements('runtime', 'hosts'),
-            tests=requirements('tests'),
-            export=requirements('export')),
         ext_modules=found.get('ext_modules', []),
         cmdclass=dict(
             build_py=BuildWithMim,
-            develop=DevelopWithMim,
             sdist=SdistWithMim,
-            **found.get('cmdclass', {})),
-        zip_safe=False)
+            **found.get('cmdclass', {})))

@@ -8,7 +8,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" = --stack ]; then
   bash tools/set_up.sh --stack "${2:-}"
   venv=$PWD/.venv-$2
-  cd "$venv/src"
   shift 2
 else
   bash tools/set_up.sh

@@ -1,21 +1,29 @@
 """Says what is installed, what does not fit together, and how to mend it.
 
-Exit status 1 when something is broken. Nothing is changed.
+Exit status 1 when something is broken. Nothing is changed. The commands are
+for the folder of a checkout, with `python -m pip` of the same environment.
 """
 import argparse
 import contextlib
 import importlib
 import importlib.metadata
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+try:
+    from packaging.specifiers import SpecifierSet
+except ImportError:  # nothing but pip is there yet
+    from pip._vendor.packaging.specifiers import SpecifierSet
+
 OK, NOTE, BROKEN = 'ok', 'note', 'broken'
 # What the suite is run with; other versions may do as well.
+PYTHONS = (3, 10), (3, 11), (3, 12), (3, 13)
 TESTED = dict(
-    torch='2.11.0',
-    torchvision='0.26.0',
+    torch='2.14.1',
+    torchvision='0.29.1',
     mmengine='0.10.7',
     mmcv='2.1.0',
     mmdet='3.3.0',
@@ -27,9 +35,14 @@ FORKS = dict(
     mmcv='onedl-mmcv',
     mmdet='onedl-mmdetection',
     mmsegmentation='onedl-mmsegmentation')
-COMPILE_MMCV = ("pip install 'setuptools>=77,<82' wheel ninja && "
-                'MMCV_WITH_OPS=1 pip install --no-build-isolation '
-                '--no-cache-dir --no-binary mmcv mmcv==2.1.0')
+OPERATORS = 'mmcv-ops-torchvision'
+INSTALL_MMCV = (f'pip install --no-deps mmcv-lite=={TESTED["mmcv"]} '
+                './requirements/mmcv_ops')
+# What is imported by packages that pip installs without what they ask for.
+IMPORTED = 'pip install -r requirements/runtime.txt -r requirements/hosts.txt'
+INSTALL_TORCH = (f'pip install torch=={TESTED["torch"]} '
+                 f'torchvision=={TESTED["torchvision"]}')
+INSTALL_MMDENSE = 'pip install --no-build-isolation --no-deps -e .'
 
 
 @dataclass
@@ -67,48 +80,70 @@ def import_error(module: str) -> str | None:
     return None
 
 
+def install(name: str) -> str:
+    """The command that installs an mm package of the tested version."""
+    return f'{IMPORTED} && pip install --no-deps {name}=={TESTED[name]}'
+
+
+def replace_mmcv(*installed: str) -> str:
+    """The command that puts the tested mmcv in the place of these."""
+    return f'pip uninstall -y {" ".join(installed)} && {INSTALL_MMCV}'
+
+
 def check_python() -> Finding:
     version = '.'.join(map(str, sys.version_info[:3]))
-    tested = sys.version_info[:2] == (3, 11)
-    return Finding('python', OK if tested else NOTE,
-                   version + ('' if tested else ', tested on 3.11 only'))
+    if sys.version_info[:2] in PYTHONS:
+        return Finding('python', OK, version)
+    if sys.version_info >= (3, 14):
+        # mmengine/utils/dl_utils/misc.py, called by every training.
+        return Finding(
+            'python', BROKEN, f'{version}: mmengine 0.10.7 calls '
+            'pkgutil.find_loader, which Python 3.14 dropped',
+            'PYTHON=python3.12 bash tools/set_up.sh')
+    return Finding('python', NOTE, f'{version}, tested on 3.10 to 3.13')
 
 
 def check_torch() -> Finding:
     version = version_of('torch')
     if version is None:
-        return Finding('torch', BROKEN, 'not installed',
-                       f'pip install torch=={TESTED["torch"]} '
-                       f'torchvision=={TESTED["torchvision"]}')
+        return Finding('torch', BROKEN, 'not installed', INSTALL_TORCH)
     error = import_error('torch')
     if error:
         return Finding('torch', BROKEN, f'{version} does not import: {error}',
                        f'pip install --force-reinstall torch=={version}')
     if numbers(version) < (2, 4):
         return Finding('torch', BROKEN, f'{version}, wants 2.4 or later',
-                       f'pip install torch=={TESTED["torch"]} '
-                       f'torchvision=={TESTED["torchvision"]}')
+                       INSTALL_TORCH)
     import torch
     device = (f'{torch.cuda.device_count()} GPU'
               if torch.cuda.is_available() else 'no GPU')
     return Finding('torch', OK, f'{version}, {device}')
 
 
+def wanted_torch() -> str | None:
+    """The torch that the installed torchvision asks for: ``'==2.11.0'``."""
+    for line in importlib.metadata.requires('torchvision') or ():
+        found = re.match(r'torch\b\s*\(?([^;)]*)', line)
+        if found:
+            return found[1].strip()
+    return None
+
+
 def check_torchvision() -> Finding:
     torch, version = version_of('torch'), version_of('torchvision')
+    if torch is None:
+        return Finding('torchvision', BROKEN, f'{version}, without torch',
+                       INSTALL_TORCH)
+    # pip finds the torchvision that goes with this torch.
+    pair = f'pip install torch=={torch.split("+")[0]} torchvision'
     if version is None:
         return Finding('torchvision', BROKEN,
-                       'not installed, and mmpose imports it',
-                       'pip install torchvision')
-    # torchvision 0.(N + 15) is built against torch 2.N.
-    if torch and numbers(torch)[0] == 2:
-        pair = (0, numbers(torch)[1] + 15)
-        if numbers(version)[:2] != pair:
-            return Finding(
-                'torchvision', BROKEN,
-                f'{version} is not built for torch {torch}, '
-                f'{pair[0]}.{pair[1]} is',
-                f"pip install 'torchvision=={pair[0]}.{pair[1]}.*'")
+                       'not installed, and mmpose imports it', pair)
+    wanted = wanted_torch()
+    if wanted and not SpecifierSet(wanted).contains(
+            torch.split('+')[0], prereleases=True):
+        return Finding('torchvision', BROKEN,
+                       f'{version} wants torch{wanted}, got {torch}', pair)
     error = import_error('torchvision')
     if error:
         return Finding('torchvision', BROKEN,
@@ -141,68 +176,93 @@ def check_setuptools() -> Finding:
 def check_forks() -> Iterator[Finding]:
     for original, fork in FORKS.items():
         if version_of(original) and version_of(fork):
+            remedy = (
+                replace_mmcv(fork, original) if original == 'mmcv' else
+                f'pip uninstall -y {fork} {original} && {install(original)}')
             yield Finding(
                 fork, BROKEN,
-                f'installed over {original}: they share their files',
-                f'pip uninstall {fork} {original}, then install one of them')
+                f'installed over {original}: they share their files', remedy)
 
 
 def check_mmengine() -> Finding:
     version = version_of('mmengine', FORKS['mmengine'])
     if version is None:
         return Finding('mmengine', BROKEN, 'not installed',
-                       f'pip install mmengine=={TESTED["mmengine"]}')
+                       install('mmengine'))
     error = import_error('mmengine.runner')
     if error:
         return Finding('mmengine', BROKEN,
                        f'{version} does not import: {error}',
-                       f'pip install mmengine=={TESTED["mmengine"]}')
+                       install('mmengine'))
     return Finding('mmengine', OK, version)
 
 
 def check_mmcv() -> Finding:
-    version = version_of('mmcv', FORKS['mmcv'])
+    """Compiled, or mmcv-lite with the operators of requirements/mmcv_ops."""
+    compiled = 'mmcv' if version_of('mmcv') else FORKS['mmcv']
+    version, lite = version_of(compiled), version_of('mmcv-lite')
+    if version and lite:
+        return Finding('mmcv', BROKEN,
+                       f'mmcv-lite {lite} is installed over {compiled} '
+                       f'{version}: they share their files',
+                       replace_mmcv(compiled, 'mmcv-lite'))
+    installed = compiled if version else 'mmcv-lite'
+    version = version or lite
     if version is None:
-        lite = version_of('mmcv-lite')
-        detail = ('mmcv-lite has no mmcv.ops, which the hosts import'
-                  if lite else 'not installed')
-        return Finding('mmcv', BROKEN, detail, COMPILE_MMCV)
-    if numbers(version) >= (2, 2) and version_of('mmcv'):
+        return Finding('mmcv', BROKEN, 'not installed', INSTALL_MMCV)
+    if numbers(version) >= (2, 2) and installed != FORKS['mmcv']:
         return Finding(
             'mmcv', BROKEN,
             f'{version}: mmdet 3.3.0 and mmsegmentation 1.2.2 refuse 2.2.0 '
-            'and later', COMPILE_MMCV)
+            'and later', replace_mmcv(installed))
     error = import_error('mmcv.ops')
+    if error and lite:
+        return Finding(
+            'mmcv', BROKEN, f'{version} lite: mmcv.ops does not import '
+            f'({error}); its operators ({OPERATORS}) are '
+            f'{version_of(OPERATORS) or "not installed"}',
+            'pip install --no-deps ./requirements/mmcv_ops')
     if error:
         return Finding(
             'mmcv', BROKEN, f'{version}: mmcv.ops does not import ({error}); '
-            'it was built without ops or against another torch', COMPILE_MMCV)
-    return Finding('mmcv', OK, f'{version} with ops')
+            'it was built without ops or against another torch',
+            replace_mmcv(installed))
+    return Finding('mmcv', OK, f'{version} {operators_of_mmcv()}')
 
 
-def check_host(name: str, module: str, install: str) -> Finding:
+def operators_of_mmcv() -> str:
+    """Where the operators of the mmcv that imports come from."""
+    stand_in = getattr(importlib.import_module('mmcv._ext'), 'STAND_IN', None)
+    return f'lite with {stand_in}' if stand_in else 'compiled, with ops'
+
+
+def check_host(name: str, module: str) -> Finding:
     version = version_of(name, FORKS.get(name, name))
     if version is None:
         return Finding(name, NOTE, f'not installed: no `mim train {module}`',
-                       install)
+                       install(name))
     error = import_error(f'{module}.models')
     if error:
         return Finding(name, BROKEN, f'{version} does not import: {error}',
-                       install)
+                       install(name))
     return Finding(name, OK, version)
 
 
 def check_xtcocotools() -> Finding:
     version = version_of('xtcocotools')
-    remedy = ('pip install --force-reinstall --no-deps --no-binary '
-              'xtcocotools --no-build-isolation --no-cache-dir xtcocotools')
+    remedy = 'pip install ./requirements/xtcocotools'
     if version is None:
-        return Finding('xtcocotools', NOTE, 'not installed; mmpose wants it',
-                       f'pip install cython && {remedy}')
+        error = import_error('xtcocotools.cocoeval')
+        if error:
+            return Finding('xtcocotools', NOTE,
+                           f'not installed; mmpose wants it ({error})', remedy)
+        stand_in = importlib.import_module('xtcocotools').STAND_IN
+        return Finding('xtcocotools', OK, stand_in)
     error = import_error('xtcocotools._mask')
     if error:
         return Finding('xtcocotools', BROKEN,
-                       f'{version} does not import: {error}', remedy)
+                       f'{version} does not import: {error}',
+                       f'pip uninstall -y xtcocotools && {remedy}')
     return Finding('xtcocotools', OK, version)
 
 
@@ -210,7 +270,7 @@ def check_mim() -> Finding:
     version = version_of('openmim', 'onedl-mim')
     if version is None:
         return Finding('openmim', NOTE, 'not installed: no `mim` command',
-                       'pip install --no-deps openmim')
+                       install('openmim'))
     hidden = [FORKS[name] for name in ('mmdet', 'mmsegmentation')
               if version_of(FORKS[name]) and not version_of(name)]
     if hidden and version_of('openmim'):
@@ -225,7 +285,7 @@ def check_mmdense() -> Finding:
     error = import_error('mmdense')
     if error:
         return Finding('mmdense', BROKEN, error,
-                       'pip install --no-build-isolation --no-deps -e .')
+                       INSTALL_MMDENSE)
     import mmdense
     if import_error('mmengine.registry') is None:
         error = import_error('mmdense.locations')
@@ -240,7 +300,7 @@ def check_backends() -> Iterator[Finding]:
     error = import_error('mmdense.ops')
     if error:
         yield Finding('mmdense.ops', BROKEN, error,
-                      'pip install --no-build-isolation --no-deps -e .')
+                      INSTALL_MMDENSE)
         return
     from mmdense.ops.backend import BACKENDS, why_unavailable
     for name in BACKENDS:
@@ -255,13 +315,9 @@ def findings() -> Iterator[Finding]:
     checks: list[Callable] = [
         check_python, check_torch, check_torchvision, check_numpy,
         check_setuptools, check_forks, check_mmengine, check_mmcv,
-        lambda: check_host('mmdet', 'mmdet', 'pip install mmdet==3.3.0'),
-        lambda: check_host('mmsegmentation', 'mmseg',
-                           'pip install mmsegmentation==1.2.2 ftfy regex'),
-        check_xtcocotools,
-        lambda: check_host(
-            'mmpose', 'mmpose', 'pip install --no-deps mmpose==1.3.2 && '
-            'pip install json_tricks munkres scipy matplotlib pillow'),
+        lambda: check_host('mmdet', 'mmdet'),
+        lambda: check_host('mmsegmentation', 'mmseg'), check_xtcocotools,
+        lambda: check_host('mmpose', 'mmpose'),
         check_mim, check_mmdense, check_backends
     ]
     for check in checks:

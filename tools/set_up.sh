@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Makes .venv with the pinned stack and mmdense in it. Run it again at will:
-# finished steps are skipped, a stopped one is taken up where it stopped.
+# Makes .venv with the pinned stack and mmdense in it. Nothing is compiled but
+# mmdense's own CPU kernels, where there is a C++ compiler. Run it again at
+# will: finished steps are skipped, a stopped one is taken up where it stopped.
 #
 #   --stack NAME     .venv-NAME instead, with the versions that
 #                    requirements/stacks/NAME.txt puts in place of the pinned
-#                    ones, and mmdense from a copy of this folder in it, since
-#                    the kernels are built for one torch
+#                    ones; its first lines may name its Python and mmcv
 #
-#   MMDENSE_WHEELS   an extra folder of wheels, searched for mmcv as
-#                    <folder>/torch-<version>/mmcv-*.whl
+#   PYTHON           the Python to use (default: 3.12 where it is found, else
+#                    3.13, 3.11 or 3.10)
+#   MMDENSE_MMCV     `compiled`: mmcv with its own operators, in place of
+#                    mmcv-lite with those of requirements/mmcv_ops
+#   MMDENSE_WHEELS   an extra folder of wheels, searched for the compiled mmcv
+#                    as <folder>/torch-<version>/mmcv-*.whl
 #   MAX_JOBS         compilers at a time (default: the number of cores)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,20 +21,18 @@ STACK=
 if [ "${1:-}" = --stack ]; then
   STACK=${2:-}
   if [ ! -e "requirements/stacks/$STACK.txt" ]; then
-    echo "--stack wants one of: $(cd requirements/stacks && echo *.txt |
-      sed 's/\.txt//g')" >&2
+    echo "set_up.sh: stack must be one of $(cd requirements/stacks &&
+      echo *.txt | sed 's/\.txt//g'), got '$STACK'" >&2
     exit 2
   fi
 fi
 VENV=$PWD/.venv${STACK:+-$STACK}
 PINS=$VENV/constraints.txt
-SOURCE=$PWD
-[ -n "$STACK" ] && SOURCE=$VENV/src
 LOG=$VENV/set_up.log
 DONE=$VENV/steps
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mmdense/wheels
-STEPS=7
-# What the finished environment and a build of mmcv take, in MiB.
+STEPS=6
+# What the finished environment takes, and a build of mmcv, in MiB.
 DISK_NEEDED=9000
 
 fail() {
@@ -40,8 +42,22 @@ fail() {
 
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
 
+stack_line() { # what the stack says of itself in a line `# NAME: VALUE`
+  [ -z "$STACK" ] ||
+    sed -n "s/^# $1: //p" "requirements/stacks/$STACK.txt"
+}
+
+PYTHONS=$(stack_line python)
+PYTHONS=${PYTHONS:-3.12 3.13 3.11 3.10}
+MMCV_KIND=${MMDENSE_MMCV:-$(stack_line mmcv)}
+MMCV_KIND=${MMCV_KIND:-lite}
+case $MMCV_KIND in
+lite | compiled) ;;
+*) fail "MMDENSE_MMCV must be lite or compiled, got '$MMCV_KIND'" ;;
+esac
+
 version_of() { # a package's pin
-  sed -n "s/^$1==//p" "$PINS"
+  sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$PINS"
 }
 
 pins() { # the pinned versions, a stack's in place of their own
@@ -49,7 +65,7 @@ pins() { # the pinned versions, a stack's in place of their own
     cat requirements/constraints.txt
     return
   fi
-  awk -F== 'NR == FNR { if (!/^#/) { own[$1]; print }; next }
+  awk -F== 'FILENAME == ARGV[1] { if (!/^#/) { own[$1]; print }; next }
     !($1 in own)' "requirements/stacks/$STACK.txt" \
     requirements/constraints.txt
 }
@@ -60,30 +76,42 @@ hosts() { # the mm packages, a stack's forks in place of the originals
     [ -n "$(version_of "onedl-${name/%mmdet/mmdetection}")" ] || echo "$name"
   done
   # The forks, and what a stack has beyond the pinned packages.
-  [ -z "$STACK" ] || awk -F== '/^#/ { next } NR == FNR { pinned[$1]; next }
+  [ -z "$STACK" ] || awk -F== '/^#/ { next }
+    FILENAME == ARGV[1] { pinned[$1]; next }
     !($1 in pinned) { print $1 }' requirements/constraints.txt \
     "requirements/stacks/$STACK.txt"
 }
 
-copy_source() { # what a stack's mmdense is made of, as it is now
-  mkdir -p "$SOURCE"
-  find "$SOURCE" -name '*.py' -delete
-  tar --exclude='./.venv*' --exclude=./.git --exclude=./data \
-    --exclude=./work_dirs --exclude='*.so' --exclude=__pycache__ -cf - . |
-    tar -xf - -C "$SOURCE"
+python_is() { # whether a Python is one of these versions
+  "$1" -c 'import sys
+sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1:])' "${@:2}" \
+    2>/dev/null
 }
 
 find_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3.11 python3 python}; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-        2>/dev/null; then
+  local candidate candidates version
+  if [ -n "${PYTHON:-}" ]; then
+    candidates=$PYTHON
+  else
+    # What was made with another Python that does stays as it is.
+    [ ! -e "$DONE" ] || candidates=$VENV/bin/python
+    for version in $PYTHONS; do
+      candidates+=" python$version $(compgen -G \
+        "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version.*/bin/python" || true)"
+    done
+    candidates+=' python3 python'
+  fi
+  for candidate in $candidates; do
+    # shellcheck disable=SC2086
+    if python_is "$candidate" $PYTHONS; then
       command -v "$candidate"
       return
     fi
   done
-  fail "no Python 3.11 found (the pinned stack is tested on it alone):\
- install it, or name it with PYTHON=/path/to/python3.11"
+  fail "Python must be ${PYTHONS// / or }, got $("${PYTHON:-python3}" \
+    --version 2>&1 | tail -n 1): install one, or name it with\
+ PYTHON=/path/to/python3.12 (3.14: mmengine 0.10.7 calls pkgutil.find_loader,\
+ which is gone)"
 }
 
 # Reads the end of the log and says in one line what went wrong.
@@ -147,14 +175,22 @@ pip() {
     -c "$PINS" "$@"
 }
 
+remove() {
+  "$VENV/bin/python" -m pip --disable-pip-version-check uninstall -y "$@"
+}
+
 has_cuda() {
   command -v nvcc >/dev/null && nvidia-smi -L >/dev/null 2>&1
+}
+
+has_compiler() {
+  command -v "${CXX:-c++}" >/dev/null
 }
 
 # An mmcv wheel is right for one torch, one Python, one platform only, and
 # nothing in its name says which torch: hence the folders' names.
 mmcv_wheel() {
-  find "$1" -maxdepth 1 -name "mmcv-$MMCV-cp311-*$(uname -m).whl" \
+  find "$1" -maxdepth 1 -name "mmcv-$MMCV-$TAG-*$(uname -m).whl" \
     2>/dev/null | head -n 1 || true
 }
 
@@ -184,28 +220,50 @@ compile_mmcv() {
   rm -rf "$build"
 }
 
-install_mmcv() {
+# Both kinds of mmcv write into one folder: the other goes first.
+install_compiled_mmcv() {
+  remove mmcv-lite mmcv-ops-torchvision
   # --no-deps: a wheel is reinstalled even where the version is the same.
   pip --no-deps --no-cache-dir --force-reinstall "$1"
 }
 
+install_lite_mmcv() {
+  remove mmcv
+  pip --no-deps --no-build-isolation mmcv-lite ./requirements/mmcv_ops
+}
+
+has_xtcocotools() {
+  "$VENV/bin/python" -c 'import xtcocotools._mask' 2>/dev/null
+}
+
 install_xtcocotools() {
-  # Its wheels are built for numpy 1.
-  pip --no-binary xtcocotools --no-build-isolation --no-cache-dir xtcocotools
+  if [ "$MMCV_KIND" = compiled ] && ! python_is "$VENV/bin/python" 3.13; then
+    # Its wheels are built for numpy 1.
+    pip --no-binary xtcocotools --no-build-isolation --no-cache-dir xtcocotools
+  elif ! has_xtcocotools; then
+    pip --no-deps --no-build-isolation ./requirements/xtcocotools
+  fi
 }
 
 install_mmdense() {
   PATH=$VENV/bin:$PATH "$VENV/bin/python" -m pip \
     --disable-pip-version-check install --no-deps --no-build-isolation \
-    --no-cache-dir -v -e "$SOURCE"
+    --no-cache-dir -v -e .
+}
+
+content_of() { # of the files below a folder
+  find "$1" -type f \( -name '*.py' -o -name '*.toml' \) -print0 | sort -z |
+    xargs -0 cat
 }
 
 python=$(find_python) || exit 1
+TAG=cp$("$python" -c 'import sys; print("%d%d" % sys.version_info[:2])')
 free=$(df -Pm . | awk 'NR == 2 { print $4 }')
 if [ ! -e "$DONE" ] && [ "$free" -lt "$DISK_NEEDED" ]; then
   fail "only $free MiB free here, the environment takes about $DISK_NEEDED"
 fi
-if [ ! -x "$VENV/bin/python" ] || [ ! -e "$DONE" ]; then
+if [ ! -e "$DONE" ] ||
+    ! python_is "$VENV/bin/python" "${TAG:2:1}.${TAG:3}"; then
   rm -rf "$VENV"
   "$python" -m venv "$VENV" ||
     fail "$python -m venv failed (Debian: apt install python3-venv)"
@@ -213,48 +271,66 @@ if [ ! -x "$VENV/bin/python" ] || [ ! -e "$DONE" ]; then
 fi
 
 pins >"$PINS"
-[ -z "$STACK" ] || copy_source
 TORCH=$(version_of torch) MMCV=$(version_of mmcv)
-pins=$(cat requirements/*.txt ${STACK:+"$PINS"})
+pins=$(cat requirements/*.txt "$PINS")
 
 step 1 torch "$TORCH $(version_of torchvision)" \
   "torch $TORCH with torchvision $(version_of torchvision) (1 to 5 min)" \
   pip torch torchvision
-step 2 build-tools "$pins" 'build tools' pip setuptools wheel Cython numpy ninja
+step 2 packages "$pins" \
+  'build tools, what the hosts import, tests, export (1 min)' \
+  pip torch torchvision setuptools wheel Cython ninja \
+  -r requirements/runtime.txt -r requirements/hosts.txt \
+  -r requirements/tests.txt -r requirements/export.txt
 
-if has_cuda; then
-  cuda=1 built_for=cuda$(nvcc --version |
-    sed -n 's/.*release \([0-9.]*\).*/\1/p')
+if [ "$MMCV_KIND" = lite ]; then
+  step 3 mmcv "lite $(version_of mmcv-lite) $(content_of \
+    requirements/mmcv_ops)" 'mmcv-lite with its operators by torchvision' \
+    install_lite_mmcv
 else
-  cuda=0 built_for=cpu
-fi
-cached=$CACHE/torch-$TORCH-$built_for-cp311-mmcv-$MMCV
-if [ ! -e "$(stamp mmcv "$TORCH $MMCV $built_for")" ]; then
-  wheel=$(mmcv_wheel "$cached")
-  if [ -z "$wheel" ] && [ $cuda -eq 0 ] && [ -n "${MMDENSE_WHEELS:-}" ]; then
-    wheel=$(mmcv_wheel "$MMDENSE_WHEELS/torch-$TORCH")
+  if has_cuda; then
+    cuda=1 built_for=cuda$(nvcc --version |
+      sed -n 's/.*release \([0-9.]*\).*/\1/p')
+  else
+    cuda=0 built_for=cpu
   fi
-  if [ -z "$wheel" ]; then
-    command -v "${CXX:-g++}" >/dev/null ||
-      fail "mmcv must be compiled and there is no C++ compiler; install one\
- (Debian: apt install g++)"
-    rm -f "$DONE"/mmcv-wheel.*
-    step 3 mmcv-wheel "$cached" \
-      "no mmcv $MMCV wheel for torch $TORCH: compiling it for $built_for, once\
- (20 to 35 min on 2 cores; the wheel is kept in $CACHE)" \
-      compile_mmcv $cuda "$cached"
+  cached=$CACHE/torch-$TORCH-$built_for-$TAG-mmcv-$MMCV
+  if [ ! -e "$(stamp mmcv "$TORCH $MMCV $built_for")" ]; then
     wheel=$(mmcv_wheel "$cached")
+    if [ -z "$wheel" ] && [ $cuda -eq 0 ] && [ -n "${MMDENSE_WHEELS:-}" ]; then
+      wheel=$(mmcv_wheel "$MMDENSE_WHEELS/torch-$TORCH")
+    fi
+    if [ -z "$wheel" ]; then
+      [ "$TAG" != cp313 ] ||
+        fail "mmcv $MMCV must be compiled on Python 3.12 or older, its setup.py\
+ fails on 3.13"
+      has_compiler ||
+        fail "mmcv must be compiled and there is no C++ compiler; install one\
+ (Debian: apt install g++)"
+      rm -f "$DONE"/mmcv-wheel.*
+      step 3 mmcv-wheel "$cached" \
+        "no mmcv $MMCV wheel for torch $TORCH: compiling it for $built_for,\
+ once (20 to 35 min on 2 cores; the wheel is kept in $CACHE)" \
+        compile_mmcv $cuda "$cached"
+      wheel=$(mmcv_wheel "$cached")
+    fi
+    step 3 mmcv "$TORCH $MMCV $built_for" "mmcv from $wheel" \
+      install_compiled_mmcv "$wheel"
   fi
-  step 3 mmcv "$TORCH $MMCV $built_for" "mmcv from $wheel" install_mmcv "$wheel"
 fi
 
-step 4 packages "$pins" 'what the hosts import, tests, export (1 min)' \
-  pip torch torchvision -r requirements/runtime.txt \
-  -r requirements/hosts.txt -r requirements/tests.txt \
-  -r requirements/export.txt
-step 5 hosts "$pins" 'mmengine, mmdet, mmsegmentation, mmpose, mim' \
+# shellcheck disable=SC2046
+step 4 hosts "$pins" 'mmengine, mmdet, mmsegmentation, mmpose, mim' \
   pip --no-deps $(hosts)
-step 6 xtcocotools "$pins" 'xtcocotools, compiled (20 s)' install_xtcocotools
-step 7 mmdense "$PWD $(cat setup.py; find mmdense/ops -name '*.cpp' \
-  -exec cat {} +)" 'mmdense, editable, with its CPU kernels (1 to 2 min)' \
-  install_mmdense
+step 5 xtcocotools "$pins $MMCV_KIND $(content_of requirements/xtcocotools)" \
+  'xtcocotools' install_xtcocotools
+if has_compiler; then
+  kernels='with its CPU kernels (1 to 2 min)'
+else
+  kernels='without its CPU kernels: no C++ compiler, plain PyTorch computes'
+fi
+step 6 mmdense "$PWD $TORCH $kernels $(cat setup.py pyproject.toml
+  find mmdense/ops -name '*.cpp' -exec cat {} +)" \
+  "mmdense, editable, $kernels" install_mmdense
+printf '%s is ready after %d min %d s\n' "${VENV#"$PWD"/}" $((SECONDS / 60)) \
+  $((SECONDS % 60))

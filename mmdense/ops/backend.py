@@ -7,9 +7,12 @@ interpreter, for tests). The device and dtype of the input choose, unless
 """
 import importlib.util
 import os
+import platform
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import torch
@@ -29,21 +32,33 @@ _told: set[str] = set()
 def _load_library(folder: Path) -> str | None:
     """Register the compiled kernels; say what stood in the way, if anything.
 
+    setup.py names the library after the torch and the Python it was built
+    for. Another one is not opened: it may load, and crash in a call.
+
     Args:
-        folder (Path): Where the library ``_C`` is looked for.
+        folder (Path): Where the library is looked for.
 
     Returns:
         str | None: None when they are loaded, else the reason they are not.
     """
-    found = [*folder.glob('_C*.so'), *folder.glob('_C*.pyd')]
-    if not found:
-        return 'mmdense was installed without its compiled CPU kernels'
+    name = '_C_torch_' + re.sub(r'\W', '_', torch.__version__)
+    for suffix in EXTENSION_SUFFIXES:
+        path = folder / (name + suffix)
+        if path.is_file():
+            break
+    else:
+        others = sorted(
+            path.name for path in folder.glob('_C*')
+            if path.suffix in ('.so', '.pyd'))
+        if not others:
+            return 'mmdense was installed without its compiled CPU kernels'
+        return (f'the compiled CPU kernels ({", ".join(others)}) were not '
+                f'built for torch {torch.__version__} on Python '
+                f'{platform.python_version()}')
     try:
-        torch.ops.load_library(str(found[0]))
+        torch.ops.load_library(str(path))
     except OSError as error:
-        return (f'the compiled CPU kernels do not load under torch '
-                f'{torch.__version__}, they were probably built for another '
-                f'({error})')
+        return f'the compiled CPU kernels do not load ({error})'
     return None
 
 

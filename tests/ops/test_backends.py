@@ -1,6 +1,8 @@
 """Which backend runs, and what is said where one is not there."""
+import re
 import subprocess
 import sys
+import sysconfig
 import warnings
 
 import pytest
@@ -129,10 +131,31 @@ def test_a_backward_pass_stays_on_the_backend_of_its_forward(forward, after):
     assert torch.equal(x.grad, X)
 
 
-def test_a_library_built_for_another_torch_is_reported(tmp_path):
-    (tmp_path / '_C.so').write_bytes(b'no library')
-    assert f'under torch {torch.__version__}' in backend._load_library(
-        tmp_path)
+def library_name(version=torch.__version__):
+    return ('_C_torch_' + re.sub(r'\W', '_', version)
+            + sysconfig.get_config_var('EXT_SUFFIX'))
+
+
+def test_the_library_of_this_torch_is_opened(tmp_path):
+    (tmp_path / library_name()).write_bytes(b'no library')
+    assert 'do not load (' in backend._load_library(tmp_path)
+
+
+@pytest.mark.parametrize('name', [
+    library_name('2.3.9+cpu'),
+    library_name().replace('cpython-3', 'cpython-9'),
+    # Those of earlier versions of mmdense do not say.
+    '_C.cpython-311-x86_64-linux-gnu.so',
+])
+def test_a_library_built_for_another_torch_is_not_opened(
+        name, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(torch.ops, 'load_library', opened.append)
+    (tmp_path / name).write_bytes(b'no library')
+    problem = backend._load_library(tmp_path)
+    assert problem.startswith(f'the compiled CPU kernels ({name}) were not '
+                              f'built for torch {torch.__version__} on Python')
+    assert '\n' not in problem and not opened
 
 
 def test_no_library_is_reported(tmp_path):
