@@ -11,6 +11,7 @@ LEVELS = dict(
     version=0,
     config_path=0,
     arguments=0,
+    command_line=0,
     ops=1,
     modules=2,
     metrics=2,

@@ -16,7 +16,6 @@ import os
 import statistics
 import sys
 import time
-import warnings
 
 import torch
 
@@ -24,6 +23,7 @@ from mmdense import networks
 from mmdense.analysis import complexity
 from mmdense.analysis.benchmarks import networks as network_benchmark
 from mmdense.analysis.benchmarks.measuring import measure, use_threads
+from mmdense.command_line import one_line_errors
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -76,28 +76,23 @@ def row(args: argparse.Namespace, config, shape: tuple[int, int],
             f'{first:12.1f}')
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     use_threads(args.threads)
-    # The hosts' remarks on optional packages do not concern a benchmark.
-    warnings.simplefilter('ignore')
-    try:
-        config = networks.load_config(args.config, args.cfg_options)
-        shape = tuple(args.shape or networks.input_shape(config))
-        model = networks.build_model(copy.deepcopy(config))
-        total = complexity.count_model(
-            model, shape, networks.input_channels(model))[0].total
-        load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0
-        print(f'{args.batch} x {shape[0]}x{shape[1]} on {args.device}, '
-              f'{args.threads} threads, {args.clock} time, load {load:.1f}, '
-              f'torch {torch.__version__}')
-        print(f'{total.params / 1e6:.3f} M parameters, '
-              f'{total.macs / 1e9:.3f} x 10^9 multiply-adds an image\n')
-        print(f'{"mode":9} {"latency ms":>10} {"quartiles ms":>22} '
-              f'{"images/s":>10} {"peak MB":>9} {"first call s":>12}')
-    except (ValueError, RuntimeError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    config = networks.load_config(args.config, args.cfg_options)
+    shape = tuple(args.shape or networks.input_shape(config))
+    model = networks.build_model(copy.deepcopy(config))
+    total = complexity.count_model(
+        model, shape, networks.input_channels(model))[0].total
+    load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0
+    print(f'{args.batch} x {shape[0]}x{shape[1]} on {args.device}, '
+          f'{args.threads} threads, {args.clock} time, load {load:.1f}, '
+          f'torch {torch.__version__}')
+    print(f'{total.params / 1e6:.3f} M parameters, '
+          f'{total.macs / 1e9:.3f} x 10^9 multiply-adds an image\n')
+    print(f'{"mode":9} {"latency ms":>10} {"quartiles ms":>22} '
+          f'{"images/s":>10} {"peak MB":>9} {"first call s":>12}')
     failed = False
     for mode in args.mode:
         try:

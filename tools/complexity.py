@@ -9,12 +9,12 @@ import argparse
 import json
 import os
 import sys
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 from mmdense import networks
 from mmdense.analysis import complexity, paper_figures
+from mmdense.command_line import one_line_errors
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
@@ -123,17 +123,12 @@ def comparisons(config: str | None) -> list[paper_figures.FigureComparison]:
     return compared
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern a count.
-    warnings.simplefilter('ignore')
-    try:
-        rows = comparisons(args.config) if args.compare else None
-        found = args.config and measure(args.config, args.shape,
-                                       args.cfg_options)
-    except ValueError as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    rows = comparisons(args.config) if args.compare else None
+    found = args.config and measure(args.config, args.shape,
+                                   args.cfg_options)
     if args.json:
         print(json.dumps(as_json(found, args.depth, rows), indent=2))
         return 0

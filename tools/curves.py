@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from mmdense.analysis import training_curves
+from mmdense.command_line import one_line_errors
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -24,15 +25,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        curves = training_curves.read(training_curves.scalar_files(args.log))
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        training_curves.plot(curves, args.out)
-    except (ValueError, OSError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    curves = training_curves.read(training_curves.scalar_files(args.log))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    training_curves.plot(curves, args.out)
     for line in curves.cut:
         print(f'left out: {line} is no whole record', file=sys.stderr)
     names = ', '.join({**curves.training, **curves.metrics})

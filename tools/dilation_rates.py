@@ -9,10 +9,10 @@ import argparse
 import json
 import re
 import sys
-import warnings
 from pathlib import Path
 
 from mmdense.analysis import dilation_rates
+from mmdense.command_line import one_line_errors
 from mmdense.networks import add_cfg_options, load_config
 
 PANELS = 16
@@ -49,18 +49,13 @@ def chosen(layers: list[str], pattern: str) -> list[str]:
     return [names[k * len(names) // count] for k in range(count)]
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern a measurement.
-    warnings.simplefilter('ignore')
-    try:
-        config = load_config(args.config, args.cfg_options)
-        statistics = dilation_rates.measure_config(config, args.checkpoint,
-                                                   args.device)
-        layers = chosen(statistics.layers, args.layers)
-    except (ValueError, FileNotFoundError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    config = load_config(args.config, args.cfg_options)
+    statistics = dilation_rates.measure_config(config, args.checkpoint,
+                                               args.device)
+    layers = chosen(statistics.layers, args.layers)
     table = dilation_rates.table(statistics)
     print(table, end='')
     if args.out:

@@ -11,10 +11,10 @@ arms lie apart, and whether the seeds show it.
 """
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 from mmdense.analysis import evidence
+from mmdense.command_line import one_line_errors
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
@@ -45,22 +45,17 @@ def print_list(known: dict[str, evidence.Comparison]) -> None:
               f'{", ".join(others)}\n    {comparison.data}')
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern a comparison.
-    warnings.simplefilter('ignore')
     known = evidence.comparisons(CONFIGS)
     if args.list:
         print_list(known)
         return 0
-    try:
-        comparison = evidence.pick(known, args.name)
-        failed = [] if args.report else evidence.run(
-            comparison, args.seeds, args.work_dir)
-        report = evidence.collect(comparison, args.seeds, args.work_dir)
-    except ValueError as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    comparison = evidence.pick(known, args.name)
+    failed = [] if args.report else evidence.run(
+        comparison, args.seeds, args.work_dir)
+    report = evidence.collect(comparison, args.seeds, args.work_dir)
     path = evidence.write(report, args.work_dir)
     print(path.read_text())
     print(f'{path}, and .json and .png beside it')

@@ -12,10 +12,10 @@ status is 1 where they differ by more than --tolerance.
 """
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 from mmdense import networks
+from mmdense.command_line import one_line_errors
 from mmdense.networks import add_cfg_options, exporting
 from mmdense.networks.trained import load_network
 
@@ -70,15 +70,10 @@ def export(args: argparse.Namespace) -> list[exporting.Difference]:
     return exporting.differences(model, exported, shape, channels, free)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern an export.
-    warnings.simplefilter('ignore')
-    try:
-        found = export(args)
-    except (ValueError, OSError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    found = export(args)
     for one in found:
         print(f'images {"x".join(map(str, one.size))}: largest difference '
               f'{one.largest:.2g} of values up to {one.scale:.2g}, '

@@ -11,13 +11,13 @@ gives several files.
 """
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 import cv2
 from mmengine.registry import DefaultScope
 
 from mmdense.analysis import feature_maps
+from mmdense.command_line import one_line_errors
 from mmdense.networks import add_cfg_options, load_config, prediction
 from mmdense.networks.trained import load_network
 
@@ -79,24 +79,19 @@ def draw(args: argparse.Namespace, model) -> list[Path]:
     return paths
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern a picture.
-    warnings.simplefilter('ignore')
-    try:
-        config = load_config(args.config, args.cfg_options)
-        if not args.list:
-            prediction.host_of(config)
-        model = load_network(config, args.checkpoint)
-        if args.list:
-            names = feature_maps.module_names(model)
-            wide = max(map(len, names))
-            print('\n'.join(f'{n:{wide}} {kind}' for n, kind in names.items()))
-            return 0
-        paths = draw(args, model)
-    except (ValueError, OSError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    config = load_config(args.config, args.cfg_options)
+    if not args.list:
+        prediction.host_of(config)
+    model = load_network(config, args.checkpoint)
+    if args.list:
+        names = feature_maps.module_names(model)
+        wide = max(map(len, names))
+        print('\n'.join(f'{n:{wide}} {kind}' for n, kind in names.items()))
+        return 0
+    paths = draw(args, model)
     print('\n'.join(f'wrote {path}' for path in paths))
     return 0
 

@@ -13,7 +13,6 @@ set.
 import argparse
 import json
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from mmengine.runner import Runner
 
 from mmdense.analysis import feature_shift as fs
 from mmdense.checkpoints.reading import load_weights
+from mmdense.command_line import one_line_errors
 from mmdense.networks import add_cfg_options, build_model, load_config
 
 
@@ -144,15 +144,10 @@ def analyse(args: argparse.Namespace) -> dict:
         offsets={k: v.tolist() for k, v in offsets.items()})
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern an analysis.
-    warnings.simplefilter('ignore')
-    try:
-        found = analyse(args)
-    except (ValueError, FileNotFoundError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    found = analyse(args)
     (args.out / 'shift.json').write_text(json.dumps(found))
     for name, offsets in found['offsets'].items():
         length = np.hypot(*np.array(offsets).T)

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from mmdense.analysis import keypoint_errors
+from mmdense.command_line import one_line_errors
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -48,16 +49,13 @@ def named(results: list[str]) -> dict[str, str]:
     return dict(pairs)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        errors = {
-            name: keypoint_errors.analyse(args.annotations, path, args.sigmas)
-            for name, path in named(args.results).items()
-        }
-    except ValueError as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    errors = {
+        name: keypoint_errors.analyse(args.annotations, path, args.sigmas)
+        for name, path in named(args.results).items()
+    }
     table = keypoint_errors.table(errors)
     print(table, end='')
     if args.out:

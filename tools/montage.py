@@ -7,6 +7,8 @@ import cv2
 import mmcv
 import numpy as np
 
+from mmdense.command_line import one_line_errors
+
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
@@ -66,17 +68,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     paths = sorted(path for path in args.folder.rglob('*')
                    if path.suffix.lower() in SUFFIXES)[:args.count]
+    if not paths:
+        raise ValueError(f'no picture in {args.folder}')
     try:
-        if not paths:
-            raise ValueError(f'no picture in {args.folder}')
-        mmcv.imwrite(montage(paths, args.columns, args.height), str(args.out))
-    except (ValueError, OSError, cv2.error) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+        mmcv.imwrite(
+            montage(paths, args.columns, args.height), str(args.out))
+    except cv2.error as error:  # an ending that OpenCV does not write
+        raise ValueError(f'{args.out}: {error}') from error
     print(f'wrote {args.out} ({len(paths)} pictures)')
     return 0
 

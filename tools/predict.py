@@ -12,10 +12,10 @@ are named and left out; the exit status is then 1.
 import argparse
 import json
 import sys
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
+from mmdense.command_line import one_line_errors
 from mmdense.networks import add_cfg_options, load_config, prediction
 from mmdense.networks.trained import load_network
 
@@ -56,15 +56,10 @@ def predict(args: argparse.Namespace) -> prediction.Predictions:
                                      args.threshold)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern an image.
-    warnings.simplefilter('ignore')
-    try:
-        found = predict(args)
-    except (ValueError, OSError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    found = predict(args)
     if args.json:
         (args.out / 'predictions.json').write_text(json.dumps(asdict(found)))
     print(f'wrote {len(found.images)} pictures to {args.out}')

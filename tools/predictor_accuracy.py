@@ -10,13 +10,13 @@ answer.
 import argparse
 import json
 import sys
-import warnings
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmdense.checkpoints.reading import load_weights
+from mmdense.command_line import one_line_errors
 from mmdense.mmpose.of_predictor import by_predictor
 from mmdense.networks import add_cfg_options, build_model, load_config
 
@@ -60,25 +60,19 @@ def table(metrics: dict[str, float],
     }
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # The hosts' remarks on optional packages do not concern a table.
-    warnings.simplefilter('ignore')
-    try:
-        config = load_config(args.config, args.cfg_options)
-        names = predictors(config, args.checkpoint)
-    except (ValueError, FileNotFoundError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    config = load_config(args.config, args.cfg_options)
+    names = predictors(config, args.checkpoint)
     config.merge_from_dict({'model.test_cfg.every_predictor': True})
     config.test_evaluator = by_predictor(config.test_evaluator, names)
     config.load_from = args.checkpoint
     config.work_dir = args.work_dir
     try:
         metrics = Runner.from_cfg(config).test()
-    except (ValueError, RuntimeError, FileNotFoundError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    except RuntimeError as error:  # of a network that the images do not fit
+        raise ValueError(str(error)) from error
     found = table(metrics, names)
     columns = list(found[names[0]])
     widths = [max(len(c), 7) for c in columns]

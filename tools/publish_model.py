@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from mmdense.checkpoints.publishing import publish
+from mmdense.command_line import one_line_errors
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -30,13 +31,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        path = publish(args.checkpoint, args.out, args.safetensors)
-    except (ValueError, OSError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    path = publish(args.checkpoint, args.out, args.safetensors)
     before, after = (
         Path(p).stat().st_size / 1e6 for p in (args.checkpoint, path))
     print(f'wrote {path}, {after:.1f} MB (of {before:.1f})')

@@ -1,0 +1,36 @@
+"""What the command lines of the tools share."""
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+__all__ = ['one_line_errors']
+
+
+def one_line_errors(main: Callable) -> Callable:
+    """End a tool in one line where a file or an option is wrong.
+
+    The hosts' warnings about optional packages are left out: they do not
+    concern what a tool prints.
+
+    Args:
+        main (Callable): Takes the words of the command line, None for those
+            of the process, and returns the exit status.
+
+    Returns:
+        Callable: The same. A ``ValueError`` or ``OSError`` in it is printed
+        to the standard error as one line, and the exit status is 2.
+    """
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            try:
+                return main(argv)
+            except (ValueError, OSError) as error:
+                print(f'error: {" ".join(str(error).split())}',
+                      file=sys.stderr)
+                return 2
+
+    return run

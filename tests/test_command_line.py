@@ -1,0 +1,50 @@
+"""What ends a tool in one line."""
+import warnings
+from pathlib import Path
+
+import pytest
+
+from mmdense.command_line import one_line_errors
+
+TOOLS = sorted((Path(__file__).resolve().parents[1] / 'tools').glob('*.py'))
+
+
+@pytest.mark.parametrize('error', [
+    ValueError('--size must be\nat least 1, got 0'),
+    FileNotFoundError(2, 'No such file', 'x.json')])
+def test_a_wrong_argument_or_file_ends_in_one_line(error, capsys):
+
+    @one_line_errors
+    def main(argv=None):
+        raise error
+
+    assert main([]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: ') and said.count('\n') == 1
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+
+    @one_line_errors
+    def main(argv=None):
+        raise KeyError('a')
+
+    with pytest.raises(KeyError):
+        main([])
+
+
+def test_status_and_words_are_passed_on_and_warnings_left_out():
+
+    @one_line_errors
+    def main(argv=None):
+        warnings.warn('an optional package is missing', stacklevel=1)
+        return len(argv)
+
+    with warnings.catch_warnings(record=True) as said:
+        assert main(['a', 'b', 'c']) == 3
+    assert not said
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda path: path.name)
+def test_no_tool_prints_its_errors_itself(tool):
+    assert "print(f'error: {" not in tool.read_text()
