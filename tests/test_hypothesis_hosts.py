@@ -36,17 +36,17 @@ from mmengine.registry import DefaultScope
 from scipy import ndimage
 from torch import nn
 
-from mmdense.analysis.cell_overlap import cell_overlaps
-from mmdense.analysis.membrane_errors import (
+from mmdense.datasets.border_weights import border_weights
+from mmdense.metrics.cell_overlap import cell_overlaps
+from mmdense.metrics.membrane_errors import (
     pixel_error,
     rand_error,
     warping_error,
 )
-from mmdense.analysis.segmentation_scores import (
+from mmdense.metrics.segmentation_scores import (
     confusion_matrix,
     segmentation_scores,
 )
-from mmdense.datasets.border_weights import border_weights
 from mmdense.modules import u_net
 from mmdense.modules.feature_shift import FeatureShiftModule
 from mmdense.modules.rearrangement import unfold
@@ -659,13 +659,13 @@ CONFIG = st.one_of(WRONG, st.sampled_from([
 @settings(profile)
 @given(CONFIG)
 def configs_checked(value):
-    from mmdense.adapters.arguments import (
+    from mmdense.adapters.initial_values import OwnValuesFirst
+    from mmdense.adapters.norms import norm_from
+    from mmdense.arguments import (
         check_config,
         check_options,
         check_positives,
     )
-    from mmdense.adapters.initial_values import OwnValuesFirst
-    from mmdense.adapters.norms import norm_from
     options = isinstance(value, dict)
     for check, right in (
             (check_positives, isinstance(value, list | tuple) and all(
@@ -707,7 +707,7 @@ def test_a_check_of_configs_refuses_what_it_says():
 def maps_of_a_head(case):
     from mmseg.models.decode_heads import FCNHead
 
-    from mmdense.mmseg.several_maps import CheckedInputs, check_maps
+    from mmdense.arguments import CheckedInputs, check_maps
     from mmdense.mmseg.valid_u_net import WeightMapSampler
     given, spoilt = case
     try:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mmdense.adapters.initial_values import OwnValuesFirst
 from mmdense.adapters.norms import BATCH_NORM, norm_from
-from mmdense.modules.arguments import check_axes, check_sequence
+from mmdense.arguments import check_axes, check_sequence
 from mmdense.modules.flattening import FlatteningModule
 from mmdense.modules.once import warn_once
 from mmdense.registry import MODELS

@@ -2,7 +2,7 @@
 from mmcv.cnn import build_norm_layer
 from torch import nn
 
-from mmdense.adapters.arguments import check_config
+from mmdense.arguments import check_config
 from mmdense.modules.conv_norm import Norm
 
 BATCH_NORM = dict(type='BN')

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
-from mmdense.adapters.arguments import check_config
 from mmdense.adapters.initial_values import OwnValuesFirst
-from mmdense.mmseg.several_maps import CheckedInputs, check_maps
+from mmdense.arguments import CheckedInputs, check_config, check_maps
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
     ConvolutionalGoogLeNet,

@@ -3,7 +3,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import ASPPHead
 from torch import Tensor
 
-from mmdense.mmseg.several_maps import CheckedInputs
+from mmdense.arguments import CheckedInputs
 from mmdense.modules.conv_norm import check_values
 from mmdense.registry import MODELS
 

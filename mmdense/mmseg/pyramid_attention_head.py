@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from mmdense.adapters.arguments import check_config, check_options
 from mmdense.adapters.initial_values import OwnValuesFirst
 from mmdense.adapters.norms import BATCH_NORM, norm_from
-from mmdense.mmseg.several_maps import CheckedInputs, check_maps
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import (
+    CheckedInputs,
+    check_config,
+    check_maps,
+    check_options,
+    check_positive,
+)
 from mmdense.modules.conv_norm import Norm
 from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
 from mmdense.modules.global_attention_upsample import GlobalAttentionUpsample

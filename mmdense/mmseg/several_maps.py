@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mmdense.adapters.arguments import check_positives
-from mmdense.modules.arguments import check_at_least, check_sequence
+from mmdense.arguments import check_at_least, check_positives, check_sequence
 
 
 def check_maps(in_channels, in_index) -> None:

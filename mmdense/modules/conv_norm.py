@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.arguments import check_map, check_positive
 from mmdense.modules.once import warn_once
 
 Norm = Callable[[int], nn.Module]
