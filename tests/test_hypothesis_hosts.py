@@ -781,6 +781,8 @@ CONFIG = st.one_of(WRONG, st.sampled_from([
 @settings(profile)
 @given(CONFIG)
 def configs_checked(value):
+    from mmdense.adapters.initial_values import OwnValuesFirst
+    from mmdense.adapters.norms import norm_from
     from mmdense.arguments import (
         check_config,
         check_options,
@@ -801,6 +803,17 @@ def configs_checked(value):
             assert not right
         else:
             assert right
+    try:
+        norm_from(value)
+    except (TypeError, ValueError) as error:
+        refusal_names(error, ['norm_cfg'])
+        assert not (options and 'type' in value)
+    else:
+        assert options and 'type' in value
+    part = OwnValuesFirst([dict(type='Constant', layer='Linear', val=2.)])
+    part.layer = torch.nn.Linear(1, 1)
+    part.init_weights()
+    assert part.layer.weight == 2
 
 
 def test_a_check_of_configs_refuses_what_it_says():
@@ -814,14 +827,31 @@ def test_a_check_of_configs_refuses_what_it_says():
     WRONG, in_channels=st.lists(WIDTH, min_size=2, max_size=2),
     in_index=st.permutations(range(2))))
 def maps_of_a_head(case):
-    from mmdense.arguments import check_maps
+    from mmseg.models.decode_heads import FCNHead
+
+    from mmdense.arguments import CheckedInputs, check_maps
+    from mmdense.mmseg.valid_u_net import WeightMapSampler
     given, spoilt = case
     try:
         check_maps(**given)
     except (TypeError, ValueError) as error:
         refusal_names(error, [spoilt])
     else:
-        assert len(given['in_channels']) == len(given['in_index'])
+        channels, index = given['in_channels'], given['in_index']
+        assert len(channels) == len(index)
+        kind = type('Head', (CheckedInputs, FCNHead), {})
+        head = kind(in_channels=channels, in_index=index, channels=2,
+                    input_transform='resize_concat', num_classes=3)
+        maps = [None] * 2
+        for one, k in zip(channels, index, strict=True):
+            maps[k] = torch.zeros(2, one, 3, 4)
+        assert head(maps).shape == (2, 3, 3, 4)
+        maps[index[1]] = torch.zeros(2, channels[1] + 1, 3, 4)
+        with pytest.raises(ValueError, match='Head: in_channels must be'):
+            head(maps)
+    sampler = WeightMapSampler(None)
+    sampler.weights = torch.ones(1, 2, 3)
+    assert sampler.sample(None, None) is sampler.weights
 
 
 def test_a_head_says_which_maps_it_cannot_take():

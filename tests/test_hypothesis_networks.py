@@ -28,13 +28,21 @@ from torch import nn
 
 from mmdense import arguments as checks
 from mmdense.modules import u_net
-from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
+from mmdense.modules.conv_norm import (
+    check_values,
+    conv_norm,
+    init_conv_norms,
+    init_norm,
+    resize_like,
+    run_on_few,
+)
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
     ConvolutionalGoogLeNet,
     ConvolutionalVGG16,
 )
 from mmdense.modules.insertable import Insertable
+from mmdense.modules.once import warn_once
 from mmdense.modules.overlap_tile import (
     mirrored_index,
     overlap_tile,
@@ -68,7 +76,14 @@ def test_a_convolution_keeps_the_size_and_resizing_interpolates(
         init_conv_norms(layers.eval())
         x = tensor((2, given['in_channels'], 4, 5), seed)
         out = F.conv2d(x, layers[0].weight, padding='same') / 1.00001**.5
-        close(layers(x), out.relu() if given['relu'] else out)
+        close(run_on_few(layers, x, 'a part'),
+              out.relu() if given['relu'] else out)
+        init_norm(layers[1].train())
+        for pixels in (x, x[..., :1, :1]):
+            check_values(layers[1], pixels, 'a part')
+        with pytest.raises(ValueError, match='a part.*more than one value'):
+            check_values(layers[1], x[:1, :, :1, :1], 'a part')
+        warn_once('nothing is wrong')
     out = attempt(resize_like, resizing)
     if out is None:
         return

@@ -150,15 +150,16 @@ def test_a_pasted_block_builds_and_runs(text, tmp_path, monkeypatch):
     assert named - there <= {'ReplaceConv'}
 
 
-@pytest.mark.parametrize('text', OWN)
+@pytest.mark.parametrize(
+    'text', [each for each in OWN if not each.id.startswith('top-')])
 def test_a_pasted_block_keeps_the_synchronised_norms(text, tmp_path):
     """`_delete_` removes the base's `norm_cfg` as well."""
     base = re.match(r"_base_ = '(\w+)::[^']+'\n", text)
     pytest.importorskip(base[1])
     before, config = from_text(base[0], tmp_path), from_text(text, tmp_path)
     for name in ('neck', 'decode_head'):
-        part = config.model.get(name) or {}
-        if part.get('type') in ('mmdense.FlatteningNeck',
+        part = config.model.get(name)
+        if isinstance(part, dict) and part.type in ('mmdense.FlatteningNeck',
                                 'mmdense.PyramidAttentionHead') and \
                 'SyncBN' in str(before.model):
             assert part.get('norm_cfg', {}).get('type') == 'SyncBN', name

@@ -21,7 +21,7 @@ class CheckedInputs:
 
     def _transform_inputs(self, inputs: Sequence[Tensor]):
         name = type(self).__name__
-        given = [x.shape[1] for x in inputs]
+        given = [None if x is None else x.shape[1] for x in inputs]
         for index in self._index:
             if not -len(given) <= index < len(given):
                 raise ValueError(
