@@ -11,7 +11,7 @@ import mmdense.ops
 ROOT = Path(mmdense.__file__).parent
 FILES = sorted(Path(__file__).parent.glob('test_hypothesis_*.py'))
 # Reached through the four make_*_set only: what draws the synthetic sets.
-DRAWING = ('detection', 'figure', 'objects', 'painting', 'pose',
+DRAWING = ('cells', 'detection', 'figure', 'objects', 'painting', 'pose',
            'segmentation', 'writing')
 ANALYSES = ('cell_overlap', 'keypoint_errors', 'membrane_errors',
             'receptive_field', 'segmentation_scores')
