@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from mmdense.datasets.painting import smooth_noise
+from mmdense.datasets.synthetic.painting import smooth_noise
 from mmdense.datasets.writing import (
     check_arguments,
     check_choice,
