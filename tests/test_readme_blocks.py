@@ -97,16 +97,18 @@ def built_types(config, network):
                  *config.default_hooks.values()):
         if hook['type'].startswith('mmdense.'):
             yield HOOKS.build(hook)
-    loader = config.get('train_dataloader') or {}
-    if 'mmdense.' in str(loader):
-        from mmengine.dataset import Compose
-        dataset = loader['dataset']
-        yield from Compose(
-            dataset.get('dataset', dataset)['pipeline']).transforms
+    for name in ('train_dataloader', 'val_dataloader'):
+        loader = config.get(name) or {}
+        if 'mmdense.' in str(loader):
+            from mmengine.dataset import Compose
+            dataset = loader['dataset']
+            yield from Compose(
+                dataset.get('dataset', dataset)['pipeline']).transforms
     for metric in [config.get('val_evaluator')]:
         if 'mmdense.' in str(metric):
-            from mmengine.evaluator import Evaluator
-            yield from Evaluator(metric).metrics
+            from mmengine.runner import Runner
+            evaluator = Runner.build_evaluator(None, metric)
+            yield from [evaluator, *evaluator.metrics]
 
 
 def check_optimizer(config, network, text):

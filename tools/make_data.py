@@ -5,6 +5,7 @@
 import argparse
 
 from mmdense.datasets import (
+    make_cell_set,
     make_detection_set,
     make_membrane_set,
     make_pose_set,
@@ -15,7 +16,8 @@ MAKERS = dict(
     pose=make_pose_set,
     segmentation=make_segmentation_set,
     detection=make_detection_set,
-    membranes=make_membrane_set)
+    membranes=make_membrane_set,
+    cells=make_cell_set)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2011, whole images as they are, padded to 500x500 in batches.
+"""PASCAL VOC 2011, whole images as they are, of up to 500x500.
 
 Its layout is that of 2012: `data/VOCdevkit/VOC2011`.
 """
