@@ -295,3 +295,19 @@ def test_both_heads_learn_from_one_step():
                  'backbone.conv1'):
         gradient = model.get_submodule(name).weight.grad
         assert gradient.isfinite().all() and gradient.abs().max() > 0
+
+
+def test_enlarging_before_or_after_convolution_and_norm_is_one_at_test_time():
+    """mmseg enlarges last, the lecture (slides 52 and 53) first."""
+    from mmseg.models.backbones.hrnet import HRModule
+    from mmseg.models.backbones.resnet import BasicBlock
+    part = HRModule(2, BasicBlock, [1, 1], [2, 3], [2, 3])
+    convolution, norm, enlarge = part.fuse_layers[0][1]
+    randomise(part)
+    x = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(1))
+    for mode, equal in ((part.eval, True), (part.train, False)):
+        mode()
+        ours = enlarge(norm(convolution(x)))
+        lectures = norm(convolution(enlarge(x)))
+        assert ours.shape == (2, 2, 10, 8)
+        assert torch.allclose(ours, lectures, atol=1e-5) is equal
