@@ -5,7 +5,7 @@ import torch
 from mmcv.cnn import Conv2d, build_conv_layer
 from torch import nn
 
-from mmdense.adapters.arguments import check_config
+from mmdense.arguments import check_config
 from mmdense.registry import MODELS
 
 # mmcv's own differs from torch's for empty maps and torch before 1.5 alone.

@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdense.engine.checkpoint import load_weights
+from mmdense.checkpoints.reading import load_weights
 from mmdense.engine.checkpoint_check_hook import CheckpointCheckHook
 from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
 
