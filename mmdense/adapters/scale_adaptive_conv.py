@@ -47,8 +47,9 @@ class PixelRateConv2d(nn.Module):
         Returns:
             Tensor: (N, 1, H_out, W_out), the map ``conv`` would give.
         """
-        return F.conv2d(x, self.weight, 1 + self.offset, self.stride,
-                        self.padding, self.dilation).relu()
+        rate = F.conv2d(x, self.weight, self.offset, self.stride,
+                        self.padding, self.dilation) + 1
+        return rate.relu()
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         read_old_bias(state_dict, prefix)

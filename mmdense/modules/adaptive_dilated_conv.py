@@ -95,7 +95,7 @@ class RateLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_features) to (N, out_features)."""
-        return F.linear(x, self.weight, 1 + self.offset)
+        return F.linear(x, self.weight, self.offset) + 1
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         read_old_bias(state_dict, prefix)

@@ -71,6 +71,15 @@ def test_our_config_has_the_network_of_the_example(tmp_path, name, lines):
     assert ours.model.to_dict() == Config.fromfile(file).model.to_dict()
 
 
+@pytest.mark.parametrize(
+    'path', sorted(FOLDER.glob('*_coco.py')), ids=lambda path: path.stem)
+def test_every_recipe_spares_the_regression_weight_decay(path):
+    config = Config.fromfile(path)
+    assert config.optim_wrapper.optimizer.weight_decay > 0
+    keys = config.optim_wrapper.paramwise_cfg.custom_keys
+    assert keys.rate_regression == dict(decay_mult=0)
+
+
 def test_the_frozen_stage_keeps_its_convolutions():
     config = Config.fromfile(FOLDER / 'faster-rcnn_adc-r50_fpn_1x_coco.py')
     backbone = config.model.backbone

@@ -148,3 +148,17 @@ def test_rates_stay_float32_under_autocast():
 def test_a_setting_that_cannot_be_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         AdaptiveDilatedConv2d(8, 8, **change)
+
+
+def test_the_regression_exports(tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    regression = AdaptiveDilatedConv2d(8, 8, 3).rate_regression.eval()
+    for parameter in regression.fc2.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    path = str(tmp_path / 'rates.onnx')
+    torch.onnx.export(
+        regression, (inputs(), ), path, input_names=['x'], dynamo=True)
+    rates, = onnxruntime.InferenceSession(path).run(
+        None, dict(x=inputs().numpy()))
+    torch.testing.assert_close(torch.from_numpy(rates), regression(inputs()))

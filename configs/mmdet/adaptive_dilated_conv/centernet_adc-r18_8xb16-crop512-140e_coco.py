@@ -12,3 +12,5 @@ model = dict(
         backbone=_base_.model.backbone,
         conv=dict(type='mmdense.AdaptiveDilatedConv2d'),
         pattern=r'layer\d\.\d+\.conv2'))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(rate_regression=dict(decay_mult=0))))

@@ -375,7 +375,7 @@ def baseline(adaptive: bool) -> nn.Module:
     model = build_model(config).train()
     for module in model.modules():
         if isinstance(module, DilationRateRegression):
-            nn.init.uniform_(module.fc2.bias, 0.5, 2.5)
+            nn.init.uniform_(module.fc2.offset, -0.5, 1.5)
     return model
 
 
