@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 
 from mmdense.analysis.complexity import build_model, load_config
+from mmdense.analysis.config_types import type_name
 from mmdense.engine.checkpoint import read_checkpoint, weights_of
 from mmdense.engine.classifier_weights import convert_classifier
 from mmdense.engine.whole_files import WholeFileBackend
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(
                 f'{args.config} wants a backbone of type '
                 'mmdense.ConvolutionalClassifier, got '
-                f'{config.model.backbone.type}')
+                f'{type_name(config.model.backbone)}')
         weights = weights_of(read_checkpoint(args.classifier))
         try:
             converted = convert_classifier(weights, backbone)
