@@ -18,6 +18,7 @@ import torch
 
 from mmdense.analysis import complexity, network_benchmark
 from mmdense.analysis.benchmark import compare
+from mmdense.analysis.config_options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -30,6 +31,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--bar', type=float, metavar='X',
         help='exit with 1 if A has less than X times the speed of B')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     network_benchmark.check_options(parser, args)
     return args
@@ -40,7 +42,9 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     names = (args.a, args.b)
     try:
-        configs = [complexity.load_config(name) for name in names]
+        configs = [
+            complexity.load_config(name, args.cfg_options) for name in names
+        ]
         shape = tuple(args.shape or complexity.input_shape(configs[0]))
         calls = [
             network_benchmark.inference(config, shape, args.batch,
@@ -63,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     if not args.no_memory:
         memory = [
             network_benchmark.inference_bytes_in_fresh_process(
-                str(name), shape, args.batch, args.device, args.threads)
+                str(name), shape, args.batch, args.device, args.threads,
+                'eager', args.cfg_options)
             for name in names
         ]
     for letter, name, samples, peak in zip(

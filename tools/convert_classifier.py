@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 
 from mmdense.analysis.complexity import build_model, load_config
+from mmdense.analysis.config_options import add_cfg_options
 from mmdense.analysis.config_types import type_name
 from mmdense.engine.checkpoint import read_checkpoint, weights_of
 from mmdense.engine.classifier_weights import convert_classifier
@@ -28,6 +29,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config with such a backbone')
     parser.add_argument('classifier', help='weights of torchvision')
     parser.add_argument('out', type=Path, help='file to write')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -35,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
     try:
-        config = load_config(args.config)
+        config = load_config(args.config, args.cfg_options)
         backbone = build_model(
             Config(
                 dict(
