@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 
-from mmdense.analysis import complexity, network_benchmark
-from mmdense.analysis.benchmark import compare
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense import networks
+from mmdense.analysis.benchmarks import networks as network_benchmark
+from mmdense.analysis.benchmarks.measuring import compare
+from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -43,9 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     names = (args.a, args.b)
     try:
         configs = [
-            complexity.load_config(name, args.cfg_options) for name in names
+            networks.load_config(name, args.cfg_options) for name in names
         ]
-        shape = tuple(args.shape or complexity.input_shape(configs[0]))
+        shape = tuple(args.shape or networks.input_shape(configs[0]))
         calls = [
             network_benchmark.inference(config, shape, args.batch,
                                         args.device) for config in configs

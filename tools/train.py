@@ -8,7 +8,7 @@ Of an installed wheel, `mim train mmdense NAME.py` runs this file.
 """
 import sys
 
-from mmdense.analysis.host_tools import data_fault, run_host_script
+from mmdense.networks.host_scripts import data_fault, run_host_script
 
 
 def main(argv: list[str] | None = None) -> int:

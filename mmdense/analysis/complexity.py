@@ -34,8 +34,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 # Before a config is read: finds the bases of the hosts' forks.
 import mmdense.registry  # noqa: F401
-from mmdense.analysis.config_types import name_types, type_name
 from mmdense.config_path import config_path
+from mmdense.networks.config_types import name_types, type_name
 
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.onnx')
 PAPER_FIGURES = Path(__file__).with_name('paper_figures.json')

@@ -10,11 +10,13 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import save_checkpoint
 
-from mmdense.analysis import complexity, exporting, network_benchmark
-from mmdense.analysis.config_types import name_types, type_name
-from mmdense.analysis.network import load_network
-from mmdense.analysis.training_step import training_step
+from mmdense import networks
+from mmdense.analysis.benchmarks import networks as network_benchmark
+from mmdense.analysis.benchmarks.steps import training_step
 from mmdense.engine.data_check import config_faults
+from mmdense.networks import exporting
+from mmdense.networks.config_types import name_types, type_name
+from mmdense.networks.trained import load_network
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = '''
@@ -68,7 +70,7 @@ def given(tmp_path):
         cv2.imwrite(str(tmp_path / name / '1.png'), picture)
     path = tmp_path / 'pure.py'
     path.write_text(CONFIG.format(root=str(tmp_path)))
-    model = complexity.build_model(Config.fromfile(path))
+    model = networks.build_model(Config.fromfile(path))
     save_checkpoint(dict(state_dict=model.state_dict()),
                     str(tmp_path / 'w.pth'))
     return str(path), str(tmp_path / 'w.pth'), tmp_path / 'images'
@@ -104,8 +106,8 @@ def main_of(name):
 
 def test_every_tool_takes_a_pure_python_config(given, tmp_path, capsys):
     path, checkpoint, images = given
-    config = complexity.load_config(path, {'model.test_cfg.mode': 'whole'})
-    shape = complexity.input_shape(config)
+    config = networks.load_config(path, {'model.test_cfg.mode': 'whole'})
+    shape = networks.input_shape(config)
     assert shape == (32, 64)
     assert training_step(config)() > 0
     assert network_benchmark.inference(config, shape)() is not None
