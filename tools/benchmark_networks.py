@@ -19,6 +19,7 @@ import torch
 from mmdense import networks
 from mmdense.analysis.benchmarks import networks as network_benchmark
 from mmdense.analysis.benchmarks.measuring import compare
+from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -31,6 +32,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--bar', type=float, metavar='X',
         help='exit with 1 if A has less than X times the speed of B')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     network_benchmark.check_options(parser, args)
     return args
@@ -41,7 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     names = (args.a, args.b)
     try:
-        configs = [networks.load_config(name) for name in names]
+        configs = [
+            networks.load_config(name, args.cfg_options) for name in names
+        ]
         shape = tuple(args.shape or networks.input_shape(configs[0]))
         calls = [
             network_benchmark.inference(config, shape, args.batch,
@@ -64,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     if not args.no_memory:
         memory = [
             network_benchmark.inference_bytes_in_fresh_process(
-                str(name), shape, args.batch, args.device, args.threads)
+                str(name), shape, args.batch, args.device, args.threads,
+                'eager', args.cfg_options)
             for name in names
         ]
     for letter, name, samples, peak in zip(

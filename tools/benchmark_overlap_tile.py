@@ -15,6 +15,7 @@ import torch
 from mmdense import networks
 from mmdense.analysis.benchmarks.measuring import compare
 from mmdense.analysis.benchmarks.overlap_tile import tiled_and_bare
+from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -35,6 +36,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--bar', type=float, metavar='X',
         help='exit with 1 if tiling takes more than X times the network')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     for name in ('repeats', 'threads'):
         if getattr(args, name) < 1:
@@ -50,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     warnings.simplefilter('ignore')
     torch.set_num_threads(args.threads)
     try:
-        model = networks.build_model(networks.load_config(args.config))
+        model = networks.build_model(
+            networks.load_config(args.config, args.cfg_options))
         if args.tile:
             model.test_cfg['tile'] = tuple(args.tile)
         tiled, bare, number = tiled_and_bare(model, tuple(args.size))

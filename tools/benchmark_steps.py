@@ -18,6 +18,7 @@ import torch
 from mmdense import networks
 from mmdense.analysis.benchmarks.measuring import compare, use_threads
 from mmdense.analysis.benchmarks.steps import WAYS, training_step
+from mmdense.networks.options import add_cfg_options
 
 # Where a config clips its gradients, mmengine records their norm, and that is
 # compiled anew at every step until torch gives it up after eight.
@@ -39,6 +40,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--threads', type=int, default=1,
         help='threads of the CPU (default: 1)')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     for name in ('batch', 'repeats', 'threads'):
         if getattr(args, name) < 1:
@@ -59,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     print('| --- |' + ' --- |' * (len(args.ways) + 1))
     for name in args.configs:
         try:
-            config = networks.load_config(name)
+            config = networks.load_config(name, args.cfg_options)
             eager = training_step(config, args.batch)
             ratios = [
                 compare(

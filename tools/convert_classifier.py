@@ -19,6 +19,8 @@ from mmdense.checkpoints.classifier_weights import convert_classifier
 from mmdense.checkpoints.reading import read_checkpoint, weights_of
 from mmdense.checkpoints.whole_files import WholeFileBackend
 from mmdense.networks import build_model, load_config
+from mmdense.networks.config_types import type_name
+from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -27,6 +29,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config with such a backbone')
     parser.add_argument('classifier', help='weights of torchvision')
     parser.add_argument('out', type=Path, help='file to write')
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -34,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
     try:
-        config = load_config(args.config)
+        config = load_config(args.config, args.cfg_options)
         backbone = build_model(
             Config(
                 dict(
@@ -44,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(
                 f'{args.config} wants a backbone of type '
                 'mmdense.ConvolutionalClassifier, got '
-                f'{config.model.backbone.type}')
+                f'{type_name(config.model.backbone)}')
         weights = weights_of(read_checkpoint(args.classifier))
         try:
             converted = convert_classifier(weights, backbone)

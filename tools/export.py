@@ -54,7 +54,7 @@ def export(args: argparse.Namespace) -> list[exporting.Difference]:
         exporting.check_onnx_packages()
     config = networks.load_config(args.config, args.cfg_options)
     shape = tuple(args.shape or networks.input_shape(config))
-    model = load_network(config, args.checkpoint)
+    model = load_network(config, args.checkpoint, meta=False)
     channels = networks.input_channels(model)
     program, free = exporting.program_of(model, shape, channels,
                                          args.fixed_size)

@@ -12,6 +12,7 @@ import torch
 
 from mmdense import networks
 from mmdense.analysis.receptive_field import Field, receptive_fields
+from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -31,14 +32,17 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='levels of the module tree to print (default: 2)')
     parser.add_argument('--module', help='only this module, by dotted name')
     parser.add_argument('--json', action='store_true', help='print JSON')
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.shape and min(args.shape) < 1:
         parser.error(f'--shape wants two positive sizes, got {args.shape}')
     return args
 
 
-def fields_of(path: str, shape: tuple[int, int] | None) -> dict[str, Field]:
-    config = networks.load_config(path)
+def fields_of(path: str,
+              shape: tuple[int, int] | None,
+              options: dict | None = None) -> dict[str, Field]:
+    config = networks.load_config(path, options)
     try:
         shape = tuple(shape or networks.input_shape(config))
         model = networks.build_model(config)
@@ -53,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
     try:
-        fields = fields_of(args.config, args.shape)
+        fields = fields_of(args.config, args.shape, args.cfg_options)
         if args.module is not None and args.module not in fields:
             raise ValueError(f'--module {args.module}: no such module ran')
     except ValueError as error:

@@ -8,6 +8,7 @@ from mmengine.hub import get_config
 # Before a config is read: finds the bases of the hosts' forks.
 import mmdense.registry  # noqa: F401
 from mmdense.config_path import config_path
+from mmdense.networks.config_types import name_types, type_name
 
 __all__ = ['find_config', 'input_shape', 'load_config']
 
@@ -47,7 +48,7 @@ def find_config(name: str | Path) -> Path:
 
 
 def load_config(name: str | Path, options: dict | None = None) -> Config:
-    """Reads a config of any host.
+    """Reads a config of any host, with the names of types for classes.
 
     Args:
         name (str | Path): Where it is, as :func:`find_config` takes it.
@@ -75,6 +76,7 @@ def load_config(name: str | Path, options: dict | None = None) -> Config:
                          f'{type(error).__name__}: {error}') from error
     if 'model' not in config:
         raise ValueError(f"{name} has no 'model'")
+    name_types(config)
     scope = config.get('default_scope') or 'mmengine'
     if importlib.util.find_spec(scope) is None:
         raise ValueError(f"{name}: default_scope '{scope}' is no installed "
@@ -118,7 +120,7 @@ def _pipeline_size(dataset: dict) -> tuple[int, int] | None:
         crop, scale = step.get('crop_size'), step.get('scale')
         if _is_pair(crop):
             size = crop[0], crop[1]
-        elif step['type'].endswith('Resize') and _is_pair(scale):
+        elif type_name(step).endswith('Resize') and _is_pair(scale):
             size = scale[1], scale[0]
     return size
 

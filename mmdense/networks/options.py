@@ -1,4 +1,4 @@
-"""``--cfg-options``, for every tool that reads one config."""
+"""``--cfg-options``, for every tool that reads configs."""
 import argparse
 
 from mmengine.config import DictAction

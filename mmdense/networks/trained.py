@@ -15,7 +15,8 @@ __all__ = ['load_network']
 
 def load_network(config: Config,
                  checkpoint: str | None,
-                 device: str = 'cpu') -> nn.Module:
+                 device: str = 'cpu',
+                 meta: bool = True) -> nn.Module:
     """Build a config's network, load its weights and say what they name.
 
     What the hosts' ``init_model`` does, except that a checkpoint which does
@@ -27,9 +28,12 @@ def load_network(config: Config,
         checkpoint (str, optional): Its weights; without it the network keeps
             what its constructors gave it.
         device (str): Where to put it.
+        meta (bool): Whether the names of classes or keypoints are wanted,
+            for which the test data set may have to be built.
 
     Returns:
-        nn.Module: In eval mode, with ``cfg`` and ``dataset_meta``.
+        nn.Module: In eval mode, with ``cfg`` and, if wanted,
+        ``dataset_meta``.
 
     Raises:
         ValueError: If it or its data set does not build, the checkpoint does
@@ -37,10 +41,11 @@ def load_network(config: Config,
     """
     # A copy, because mmseg writes into the config it builds from.
     model = revert_sync_batchnorm(build_model(copy.deepcopy(config)))
-    meta = {}
+    known = {}
     if checkpoint is not None:
-        meta = load_weights(model, checkpoint).get('meta') or {}
-    model.dataset_meta = meta.get('dataset_meta') or _meta_of(config)
+        known = load_weights(model, checkpoint).get('meta') or {}
+    if meta:
+        model.dataset_meta = known.get('dataset_meta') or _meta_of(config)
     model.cfg = copy.deepcopy(config)
     try:
         return model.to(device).eval()
@@ -53,6 +58,12 @@ def _meta_of(config: Config) -> dict:
         'dataset'))
     if not dataset:
         return {}
+    # A wrapper has the meta of its first part, unless it is given its own.
+    while 'metainfo' not in dataset and (
+            dataset.get('datasets') or dataset.get('dataset')):
+        dataset = (dataset.get('datasets') or [dataset['dataset']])[0]
+    if 'datasets' in dataset:
+        dataset['datasets'] = []
     # Lazy: neither annotations nor images need to be there.
     dataset.update(lazy_init=True, pipeline=[])
     with DATASETS.switch_scope_and_registry(
@@ -61,7 +72,8 @@ def _meta_of(config: Config) -> dict:
             return dict(datasets.build(dataset).metainfo)
         except AssertionError:
             # mmseg's VOC sets want their folders to be there all the same.
-            kind = datasets.get(dataset['type'])
+            kind = dataset['type']
+            kind = datasets.get(kind) if isinstance(kind, str) else kind
             return dict(kind.METAINFO, **dataset.get('metainfo', {}))
         except Exception as error:  # a host's constructor may raise anything
             raise ValueError(

@@ -9,6 +9,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
 
+from mmdense.networks.config_types import type_name
+
 __all__ = ['TwoStage']
 
 # As many as the host's own mode='tensor' puts through the mask head.
@@ -28,9 +30,10 @@ class TwoStage(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        if model.rpn_head.test_cfg.nms.type != 'nms':
-            raise ValueError('wants proposals suppressed by nms, got '
-                             f'{model.rpn_head.test_cfg.nms.type}')
+        suppression = type_name(model.rpn_head.test_cfg.nms)
+        if suppression != 'nms':
+            raise ValueError('TwoStage: proposals must be suppressed by nms, '
+                             f'got {suppression}')
         if hasattr(model.roi_head, 'num_stages'):
             raise ValueError('wants one stage of heads for regions, got '
                              f'{type(model.roi_head).__name__}')

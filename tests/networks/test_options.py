@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmdense import config_path
 from mmdense.networks import find_config, load_config
@@ -11,6 +12,14 @@ from mmdense.networks.options import add_cfg_options
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = 'fcn-8s_vgg16_quick_synthetic-128x128'
+
+
+def tool_of(name):
+    spec = importlib.util.spec_from_file_location(
+        f'{name}_tool', ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def options(*words):
@@ -101,15 +110,15 @@ def test_what_is_no_option_ends_the_program(word, capsys):
      'model.decode_head.odd=1', "argument 'odd'"),
     ('untrained_checkpoint', ['w.pth'],
      'model.decode_head.odd=1', "argument 'odd'"),
+    ('receptive_field', [], 'model.decode_head.odd=1', "argument 'odd'"),
+    ('convert_classifier', ['w.pth', 'x.pth'], 'model.backbone.odd=1',
+     "argument 'odd'"),
     ('check_data', [], '{0}=None {1}=None {2}=None', 'got none'),
 ])
 def test_the_tools_take_options_and_a_name(tool, more, option, message,
                                            tmp_path, monkeypatch, capsys):
     pytest.importorskip('mmseg')
-    spec = importlib.util.spec_from_file_location(
-        f'{tool}_tool', ROOT / 'tools' / f'{tool}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = tool_of(tool)
     monkeypatch.chdir(tmp_path)
     loaders = [f'{k}_dataloader' for k in ('train', 'val', 'test')]
     assert module.main([NAME, *more, '--cfg-options',
@@ -117,3 +126,17 @@ def test_the_tools_take_options_and_a_name(tool, more, option, message,
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count('\n') == 1
     assert captured.out == ''
+
+
+@pytest.mark.parametrize('tool, configs', [
+    ('benchmark_steps', 1), ('benchmark_networks', 2),
+    ('benchmark_overlap_tile', 1)])
+def test_the_benchmarks_take_options(tool, configs, monkeypatch):
+    pytest.importorskip('mmseg')
+    module = tool_of(tool)
+    # For the rest of the process.
+    monkeypatch.setattr('logging.disable', lambda *_: None)
+    with pytest.raises(SystemExit, match="argument 'odd'"):
+        module.main([NAME] * configs + [
+            '--threads', str(torch.get_num_threads()),
+            '--cfg-options', 'model.decode_head.odd=1'])

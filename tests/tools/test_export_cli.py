@@ -203,7 +203,7 @@ def test_zeros_compared_with_zeros_are_no_comparison(
 @needs_export
 @pytest.mark.parametrize('change, message', [
     (lambda m: m.rpn_head.test_cfg.nms.update(type='soft_nms'),
-     'proposals suppressed by nms, got soft_nms'),
+     'proposals must be suppressed by nms, got soft_nms'),
     (lambda m: setattr(m.roi_head, 'num_stages', 3),
      'one stage of heads for regions, got StandardRoIHead'),
     (lambda m: setattr(

@@ -62,6 +62,21 @@ def test_maps_are_those_of_the_module():
         feature_maps.reduced(same, [0, 3])
 
 
+def test_a_head_whose_forward_is_called_past_its_hooks_is_seen():
+    model = nn.Sequential(nn.ReLU())
+    x = torch.randn(1, 3, 4, 5)
+    maps, = feature_maps.maps_of_module(
+        model, '0', lambda: model[0].forward(x) + 1)
+    np.testing.assert_array_equal(maps, x[0].relu().numpy())
+    assert 'forward' not in vars(model[0])
+
+
+def test_the_head_of_a_host_is_drawn(tool, given, tmp_path):
+    out = tmp_path / 'maps.png'
+    assert tool.main([*given, '--module', 'head', '--out', str(out)]) == 0
+    assert out.is_file()
+
+
 def test_the_image_is_what_the_network_gets():
     class Network(nn.Module):
 

@@ -9,6 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import TRANSFORMS, DefaultScope
 
 from mmdense import networks
+from mmdense.networks.config_types import type_name
 
 WAYS = ('eager', 'bfloat16', 'compile')
 
@@ -90,7 +91,7 @@ def random_batch(config: Config, batch: int = 2, seed: int = 0) -> dict:
     with DefaultScope.overwrite_default_scope(config.default_scope):
         transforms = [
             TRANSFORMS.build(step) for step in dataset.pipeline
-            if step.type in needed or step is dataset.pipeline[-1]
+            if type_name(step) in needed or step is dataset.pipeline[-1]
         ]
         for index in range(batch):
             sample = dict(
