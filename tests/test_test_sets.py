@@ -14,7 +14,7 @@ from mmengine.config import DictAction
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmdense.analysis.complexity import load_config
+from mmdense.networks import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PEOPLE = 3

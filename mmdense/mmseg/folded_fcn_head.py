@@ -5,7 +5,7 @@ from mmseg.models.decode_heads import FCNHead
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import check_positive
 from mmdense.modules.rearrangement import fold, unfold
 from mmdense.registry import MODELS
 
