@@ -4,7 +4,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-__all__ = ['one_line_errors']
+__all__ = ['one_line_errors', 'print_error']
+
+
+def print_error(error: object) -> None:
+    """Print ``error: MESSAGE`` to the standard error, in one line."""
+    print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
 
 
 def one_line_errors(main: Callable) -> Callable:
@@ -29,8 +34,7 @@ def one_line_errors(main: Callable) -> Callable:
             try:
                 return main(argv)
             except (ValueError, OSError) as error:
-                print(f'error: {" ".join(str(error).split())}',
-                      file=sys.stderr)
+                print_error(error)
                 return 2
 
     return run

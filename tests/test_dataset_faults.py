@@ -438,7 +438,7 @@ def test_warnings_leave_the_exit_status(data, tmp_path, capsys, check_data):
 @pytest.mark.parametrize('content, message', [
     (None, 'gone.py: no such config'),
     ("default_scope = 'mmpose'; model = dict()",
-     'wants one of train_dataloader'),
+     'must have a dataset in one of train_dataloader'),
 ])
 def test_what_has_no_data_set_is_not_without_faults(tmp_path, capsys,
                                                     check_data, content,

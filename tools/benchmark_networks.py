@@ -19,6 +19,7 @@ import torch
 from mmdense import networks
 from mmdense.analysis.benchmarks import networks as network_benchmark
 from mmdense.analysis.benchmarks.measuring import compare
+from mmdense.command_line import one_line_errors
 from mmdense.networks.options import add_cfg_options
 
 
@@ -38,21 +39,19 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     torch.set_num_threads(args.threads)
     names = (args.a, args.b)
-    try:
-        configs = [
-            networks.load_config(name, args.cfg_options) for name in names
-        ]
-        shape = tuple(args.shape or networks.input_shape(configs[0]))
-        calls = [
-            network_benchmark.inference(config, shape, args.batch,
-                                        args.device) for config in configs
-        ]
-    except ValueError as error:
-        raise SystemExit(f'benchmark_networks: {error}') from None
+    configs = [
+        networks.load_config(name, args.cfg_options) for name in names
+    ]
+    shape = tuple(args.shape or networks.input_shape(configs[0]))
+    calls = [
+        network_benchmark.inference(config, shape, args.batch,
+                                    args.device) for config in configs
+    ]
     load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else float('nan')
     print(f'{args.batch} x {shape[0]}x{shape[1]} on {args.device}, '
           f'{args.threads} threads, {args.clock} time, load {load:.1f}, '

@@ -8,13 +8,13 @@ import argparse
 import statistics
 import sys
 import time
-import warnings
 
 import torch
 
 from mmdense import networks
 from mmdense.analysis.benchmarks.measuring import compare
 from mmdense.analysis.benchmarks.overlap_tile import tiled_and_bare
+from mmdense.command_line import one_line_errors
 from mmdense.networks.options import add_cfg_options
 
 
@@ -47,18 +47,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    warnings.simplefilter('ignore')
     torch.set_num_threads(args.threads)
-    try:
-        model = networks.build_model(
-            networks.load_config(args.config, args.cfg_options))
-        if args.tile:
-            model.test_cfg['tile'] = tuple(args.tile)
-        tiled, bare, number = tiled_and_bare(model, tuple(args.size))
-    except ValueError as error:
-        raise SystemExit(f'benchmark_overlap_tile: {error}') from None
+    model = networks.build_model(
+        networks.load_config(args.config, args.cfg_options))
+    if args.tile:
+        model.test_cfg['tile'] = tuple(args.tile)
+    tiled, bare, number = tiled_and_bare(model, tuple(args.size))
     ratio = compare(
         tiled, bare, args.repeats, warm_up=1, clock=time.process_time)
     print(f'{args.size[0]}x{args.size[1]} in {number} tiles, {args.threads} '

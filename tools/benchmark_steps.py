@@ -18,6 +18,7 @@ import torch
 from mmdense import networks
 from mmdense.analysis.benchmarks.measuring import compare, use_threads
 from mmdense.analysis.benchmarks.steps import WAYS, training_step
+from mmdense.command_line import one_line_errors
 from mmdense.networks.options import add_cfg_options
 
 # Where a config clips its gradients, mmengine records their norm, and that is
@@ -49,6 +50,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     use_threads(args.threads)
@@ -60,19 +62,16 @@ def main(argv: list[str] | None = None) -> int:
           ' | '.join(f'{way} / eager' for way in args.ways) + ' |')
     print('| --- |' + ' --- |' * (len(args.ways) + 1))
     for name in args.configs:
-        try:
-            config = networks.load_config(name, args.cfg_options)
-            eager = training_step(config, args.batch)
-            ratios = [
-                compare(
-                    training_step(config, args.batch, way),
-                    eager,
-                    repeats=args.repeats,
-                    warm_up=WARM_UP,
-                    clock=time.process_time) for way in args.ways
-            ]
-        except ValueError as error:
-            raise SystemExit(f'benchmark_steps: {error}') from None
+        config = networks.load_config(name, args.cfg_options)
+        eager = training_step(config, args.batch)
+        ratios = [
+            compare(
+                training_step(config, args.batch, way),
+                eager,
+                repeats=args.repeats,
+                warm_up=WARM_UP,
+                clock=time.process_time) for way in args.ways
+        ]
         milliseconds = statistics.median(ratios[0].b) * 1e3
         print(f'| {Path(name).stem} | {milliseconds:.0f} | ' +
               ' | '.join(f'{ratio.median:.2f}' for ratio in ratios) + ' |',

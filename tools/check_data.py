@@ -13,6 +13,7 @@ import argparse
 import sys
 
 from mmdense import networks
+from mmdense.command_line import one_line_errors
 from mmdense.engine.data_check import DataWarning, config_faults
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -30,13 +31,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        config = networks.load_config(args.config, args.cfg_options)
-    except ValueError as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    config = networks.load_config(args.config, args.cfg_options)
     seen, number, warned = [], 0, 0
     for loader in LOADERS:
         dataset = (config.get(loader) or {}).get('dataset')
@@ -51,9 +49,8 @@ def main(argv: list[str] | None = None) -> int:
                 number += 1
                 print(fault)
     if not seen:
-        print(f'error: {args.config} wants one of {", ".join(LOADERS)} with '
-              'a dataset, got none', file=sys.stderr)
-        return 2
+        raise ValueError(f'{args.config} must have a dataset in one of '
+                         f'{", ".join(LOADERS)}, got none')
     print(f'{number} faults in {len(seen)} data sets' +
           (f', {warned} warnings' if warned else ''))
     return int(number > 0)

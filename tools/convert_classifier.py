@@ -9,7 +9,6 @@ starts from under `backbone.init_cfg`.
 import argparse
 import io
 import sys
-import warnings
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from mmengine.config import Config
 from mmdense.checkpoints.classifier_weights import convert_classifier
 from mmdense.checkpoints.reading import read_checkpoint, weights_of
 from mmdense.checkpoints.whole_files import WholeFileBackend
+from mmdense.command_line import one_line_errors
 from mmdense.networks import build_model, load_config
 from mmdense.networks.config_types import type_name
 from mmdense.networks.options import add_cfg_options
@@ -33,33 +33,29 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    warnings.simplefilter('ignore')
+    config = load_config(args.config, args.cfg_options)
+    backbone = build_model(
+        Config(
+            dict(
+                model=config.model.backbone,
+                default_scope=config.default_scope)))
+    if not hasattr(backbone, 'classifier_key'):
+        raise ValueError(
+            f'{args.config} wants a backbone of type '
+            'mmdense.ConvolutionalClassifier, got '
+            f'{type_name(config.model.backbone)}')
+    weights = weights_of(read_checkpoint(args.classifier))
     try:
-        config = load_config(args.config, args.cfg_options)
-        backbone = build_model(
-            Config(
-                dict(
-                    model=config.model.backbone,
-                    default_scope=config.default_scope)))
-        if not hasattr(backbone, 'classifier_key'):
-            raise ValueError(
-                f'{args.config} wants a backbone of type '
-                'mmdense.ConvolutionalClassifier, got '
-                f'{type_name(config.model.backbone)}')
-        weights = weights_of(read_checkpoint(args.classifier))
-        try:
-            converted = convert_classifier(weights, backbone)
-        except ValueError as error:
-            raise ValueError(f'{args.classifier} does not fit the backbone '
-                             f'of {args.config}: {error}') from error
-        buffer = io.BytesIO()
-        torch.save(dict(state_dict=converted), buffer)
-        WholeFileBackend().put(buffer.getvalue(), args.out)
-    except (ValueError, OSError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+        converted = convert_classifier(weights, backbone)
+    except ValueError as error:
+        raise ValueError(f'{args.classifier} does not fit the backbone '
+                         f'of {args.config}: {error}') from error
+    buffer = io.BytesIO()
+    torch.save(dict(state_dict=converted), buffer)
+    WholeFileBackend().put(buffer.getvalue(), args.out)
     used = {backbone.classifier_key(name) for name in converted}
     left = ', '.join(sorted(set(weights) - used)) or 'nothing'
     print(f'wrote {args.out}: {len(converted)} entries; left behind: {left}')

@@ -6,12 +6,12 @@
 import argparse
 import json
 import sys
-import warnings
 
 import torch
 
 from mmdense import networks
 from mmdense.analysis.receptive_field import Field, receptive_fields
+from mmdense.command_line import one_line_errors
 from mmdense.networks.options import add_cfg_options
 
 
@@ -53,16 +53,12 @@ def fields_of(path: str,
         raise ValueError(f'{path}: {error}') from error
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    warnings.simplefilter('ignore')
-    try:
-        fields = fields_of(args.config, args.shape, args.cfg_options)
-        if args.module is not None and args.module not in fields:
-            raise ValueError(f'--module {args.module}: no such module ran')
-    except ValueError as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    fields = fields_of(args.config, args.shape, args.cfg_options)
+    if args.module is not None and args.module not in fields:
+        raise ValueError(f'--module {args.module}: no such module ran')
     rows = {
         name or 'output': dict(
             layers=field.layers,

@@ -9,6 +9,7 @@ Of an installed wheel, `mim test mmdense NAME.py -C CHECKPOINT` runs this file.
 import sys
 
 from mmdense.checkpoints.reading import read_checkpoint
+from mmdense.command_line import print_error
 from mmdense.networks.host_scripts import config_at, run_host_script
 
 
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             read_checkpoint(words[1])
         except ValueError as error:
-            print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+            print_error(error)
             return 2
     return run_host_script('test', argv, __doc__)
 

@@ -8,6 +8,7 @@ Of an installed wheel, `mim train mmdense NAME.py` runs this file.
 """
 import sys
 
+from mmdense.command_line import print_error
 from mmdense.networks.host_scripts import data_fault, run_host_script
 
 
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         fault = data_fault(argv, error)
         if fault is None:
             raise
-        print(f'error: {" ".join(fault.split())}', file=sys.stderr)
+        print_error(fault)
         return 2
 
 

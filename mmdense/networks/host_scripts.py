@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from mmdense.command_line import print_error
 from mmdense.engine.data_check import DataWarning, config_faults
 from mmdense.networks.config import find_config, load_config
 from mmdense.networks.options import add_cfg_options
@@ -95,7 +96,7 @@ def run_host_script(name: str, argv: list[str], about: str) -> int:
         config = str(find_config(argv[at]))
         script = str(host_script(name, config))
     except ValueError as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        print_error(error)
         return 2
     # What came before goes behind: an option of several values would take
     # the config for one of them.
