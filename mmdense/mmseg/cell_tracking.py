@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmseg.datasets import BaseSegDataset
 
-from mmdense.modules.arguments import check_sequence
+from mmdense.arguments import check_sequence
 from mmdense.registry import DATASETS
 
 

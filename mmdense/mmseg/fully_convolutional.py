@@ -12,9 +12,7 @@ from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
-from mmdense.adapters.arguments import check_config
-from mmdense.mmseg.several_maps import check_maps
-from mmdense.modules.arguments import check_positive_number
+from mmdense.arguments import check_config, check_maps, check_positive_number
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
     ConvolutionalGoogLeNet,

@@ -5,12 +5,12 @@ import numpy as np
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
-from mmdense.analysis.segmentation_scores import (
+from mmdense.arguments import check_at_least
+from mmdense.metrics.segmentation_scores import (
     confusion_matrix,
     segmentation_scores,
 )
 from mmdense.mmseg.evaluation import SegMetric
-from mmdense.modules.arguments import check_at_least
 from mmdense.registry import METRICS
 
 SCORES = ('pixel_accuracy', 'mean_accuracy', 'mean_iu',
@@ -22,7 +22,7 @@ class SegmentationScores(SegMetric):
     """Pixel accuracy, mean accuracy, mean IU, frequency-weighted IU in %.
 
     From one confusion matrix of all images, see
-    :func:`~mmdense.analysis.segmentation_scores.segmentation_scores`, also
+    :func:`~mmdense.metrics.segmentation_scores.segmentation_scores`, also
     for classes that are absent. Where mmseg's ``IoUMetric`` passes over a
     label outside the classes, this refuses it.
 

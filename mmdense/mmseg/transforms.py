@@ -20,16 +20,16 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from scipy import ndimage
 
-from mmdense.adapters.arguments import check_options
-from mmdense.datasets.border_weights import border_weights
-from mmdense.datasets.elastic_deformation import deform, displacement_field
-from mmdense.datasets.writing import write_bytes
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_array,
     check_at_least,
+    check_options,
     check_sequence,
     check_spread,
 )
+from mmdense.datasets.border_weights import border_weights
+from mmdense.datasets.elastic_deformation import deform, displacement_field
+from mmdense.datasets.writing import write_bytes
 from mmdense.registry import TRANSFORMS
 
 WEIGHTS = 'gt_weight_map'

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from mmdense.datasets import make_cell_set
-from mmdense.datasets.cells import cell_frame
+from mmdense.datasets.synthetic.cells import cell_frame
 
 
 def test_the_layout_is_that_of_the_challenge(tmp_path):

@@ -8,12 +8,12 @@ pytest.importorskip('mmseg')
 
 from pathlib import Path  # noqa: E402
 
-from mmdense.analysis.complexity import build_model  # noqa: E402
-from mmdense.analysis.host_tools import run_host_script  # noqa: E402
 from mmdense.datasets import (  # noqa: E402
     make_membrane_set,
     make_segmentation_set,
 )
+from mmdense.networks import build_model  # noqa: E402
+from mmdense.networks.host_scripts import run_host_script  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs/mmseg'
 
