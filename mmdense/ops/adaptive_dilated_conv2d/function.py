@@ -213,11 +213,8 @@ def _forward(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
 def _compute(x, weight, rate, bias, stride, padding, dilation, groups, wanted):
     name = backend.select(x, wanted)
     if name == 'cpu':
-        dtype = rate.dtype
         out = torch.ops.mmdense.adaptive_dilated_conv2d_cpu.default(
-            x.to(dtype), weight.to(dtype), rate,
-            None if bias is None else bias.to(dtype), stride, padding,
-            dilation, groups)
+            x, weight, rate, bias, stride, padding, dilation, groups)
     elif name == 'triton':
         out = _triton().forward(x, weight, rate, bias, stride, padding,
                                 dilation, groups)
@@ -247,10 +244,8 @@ def _compute_backward(grad, x, weight, rate, stride, padding, dilation, groups,
                       needs, wanted):
     name = backend.select(x, wanted)
     if name == 'cpu':
-        dtype = rate.dtype
         grads = torch.ops.mmdense.adaptive_dilated_conv2d_backward_cpu.default(
-            grad.to(dtype), x.to(dtype), weight.to(dtype), rate, stride,
-            padding, dilation, groups, needs)
+            grad, x, weight, rate, stride, padding, dilation, groups, needs)
     elif name == 'triton':
         grads = _triton().backward(grad, x, weight, rate, stride, padding,
                                    dilation, groups, needs)
