@@ -129,12 +129,12 @@ namespace avx512_bf16 {
 #undef MMDENSE_LAMBDA
 
 #define MMDENSE_LAMBDA \
-  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,amx-tile,amx-bf16")))
+  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16,amx-tile,amx-bf16")))
 #ifdef __clang__
 #pragma clang attribute push(MMDENSE_LAMBDA, apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,amx-tile,amx-bf16")
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16,amx-tile,amx-bf16")
 #endif
 namespace amx {
 #define MMDENSE_AMX 1
@@ -162,12 +162,14 @@ struct Kernels {
   void (*backward)(const Backward<T>&, char*, int64_t, int64_t);
   void (*depthwise_forward)(const Forward<T>&, char*, int64_t, int64_t);
   void (*depthwise_backward)(const Backward<T>&, char*, int64_t, int64_t);
+  void (*transpose)(int64_t, int64_t, const T*, int64_t, T*, int64_t);
 };
 
-#define MMDENSE_KERNELS(set)                                \
-  {                                                         \
-    set::forward<T>, set::backward<T>,                      \
-        set::depthwise_forward<T>, set::depthwise_backward<T> \
+#define MMDENSE_KERNELS(set)                                  \
+  {                                                           \
+    set::forward<T>, set::backward<T>,                        \
+        set::depthwise_forward<T>, set::depthwise_backward<T>, \
+        set::transpose<T>                                     \
   }
 
 // PyTorch's own choice, so that ATEN_CPU_CAPABILITY=default or avx2 lowers
@@ -205,6 +207,8 @@ Kernels16 find_kernels16() {
       !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq"))
     return {nullptr, nullptr};
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & 1u << 5))
+    return {nullptr, nullptr};
   // Linux hands out the tiles' registers (feature 18) to those who ask.
   constexpr int request = 0x1023, tiles = 18;
   constexpr unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
@@ -212,15 +216,63 @@ Kernels16 find_kernels16() {
       (d & amx_bf16) && (d & amx_tile) &&
       syscall(SYS_arch_prctl, request, tiles) == 0)
     return {amx::forward_bf16, amx::backward_bf16};
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5))
-    return {avx512_bf16::forward_bf16, avx512_bf16::backward_bf16};
-#endif
+  return {avx512_bf16::forward_bf16, avx512_bf16::backward_bf16};
+#else
   return {nullptr, nullptr};
+#endif
 }
 
 const Kernels16& kernels16() {
   static const Kernels16 found = find_kernels16();
   return found;
+}
+
+bool is_channels_last(const at::Tensor& x) {
+  return x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+         !x.is_contiguous();
+}
+
+// to[n, j, i] = from[n, i, j] for (samples, rows, columns).
+void swap_axes(int64_t samples, int64_t rows, int64_t columns,
+               const at::Tensor& from, const at::Tensor& to) {
+  constexpr int64_t step = 64;
+  int64_t blocks = divide_up(rows, step), plane = rows * columns;
+  AT_DISPATCH_FLOATING_TYPES(from.scalar_type(), "adc2d", [&] {
+    using T = scalar_t;
+    auto run = kernels<T>().transpose;
+    const T* source = from.const_data_ptr<T>();
+    T* target = to.mutable_data_ptr<T>();
+    at::parallel_for(
+        0, samples * blocks, 1, [&](int64_t first, int64_t last) {
+          for (int64_t i = first; i < last; ++i) {
+            int64_t row = i % blocks * step, at = i / blocks * plane;
+            run(rows - row < step ? rows - row : step, columns,
+                source + at + row * columns, columns, target + at + row,
+                rows);
+          }
+        });
+  });
+}
+
+// x as maps one behind another, in the dtype of the computation.
+at::Tensor planes(const at::Tensor& x, at::ScalarType dtype) {
+  at::Tensor from = x.to(dtype);
+  if (!is_channels_last(from)) return from.contiguous();
+  at::Tensor to =
+      at::empty(from.sizes(), from.options(), at::MemoryFormat::Contiguous);
+  swap_axes(x.size(0), x.size(2) * x.size(3), x.size(1), from, to);
+  return to;
+}
+
+// Maps one behind another in the dtype and the memory format of `like`.
+at::Tensor give_back(const at::Tensor& maps, const at::Tensor& like) {
+  if (!is_channels_last(like) || maps.numel() == 0)
+    return maps.to(like.scalar_type());
+  at::Tensor to =
+      at::empty(maps.sizes(), maps.options(), at::MemoryFormat::ChannelsLast);
+  swap_axes(maps.size(0), maps.size(1), maps.size(2) * maps.size(3), maps,
+            to);
+  return to.to(like.scalar_type());
 }
 
 Axis make_axis(const at::Tensor& x, const at::Tensor& weight,
@@ -388,7 +440,7 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
   }
   bool products16 = x.scalar_type() == at::kBFloat16 && !is_depthwise(s) &&
                     kernels16().forward;
-  at::Tensor xc = x.contiguous().to(dtype),
+  at::Tensor xc = planes(x, dtype),
              wc = weight.contiguous(), rc = rate.contiguous(),
              bc = has_bias ? bias->contiguous().to(dtype) : at::Tensor();
   if (!products16) wc = wc.to(dtype);
@@ -405,7 +457,7 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
       Scratch scratch(count.used());
       kernels16().forward(f, scratch.data, first, last);
     });
-    return out.to(x.scalar_type());
+    return give_back(out, x);
   }
   AT_DISPATCH_FLOATING_TYPES(dtype, "adc2d", [&] {
     using T = scalar_t;
@@ -430,7 +482,7 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
       run(f, scratch.data, first, last);
     });
   });
-  return out.to(x.scalar_type());
+  return give_back(out, x);
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
@@ -458,9 +510,14 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
                            x.options().dtype(at::kDouble));
   bool products16 = x.scalar_type() == at::kBFloat16 && !is_depthwise(s) &&
                     kernels16().backward;
-  at::Tensor gc = grad.contiguous(), xc = x.contiguous().to(dtype),
-             wc = weight.contiguous(), rc = rate.contiguous();
-  if (!products16) gc = gc.to(dtype), wc = wc.to(dtype);
+  at::Tensor gc = products16 && grad.is_contiguous() ? grad
+                                                     : planes(grad, dtype),
+             xc = planes(x, dtype), wc = weight.contiguous(),
+             rc = rate.contiguous();
+  if (products16)
+    gc = gc.to(at::kBFloat16);
+  else
+    wc = wc.to(dtype);
   if (gc.numel() > 0 && s.cin > 0 && products16) {
     Plan plan = make_backward_plan(s, sizeof(float));
     Backward16 f{{s, plan, nullptr, xc.const_data_ptr<float>(), nullptr,
@@ -508,7 +565,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
     grad_rate = by_channel.view({s.batch, s.rates, s.channels() / s.rates})
                     .sum(-1)
                     .to(rate.scalar_type());
-  if (output_mask[0]) grad_x = grad_x.to(x.scalar_type());
+  if (output_mask[0]) grad_x = give_back(grad_x, x);
   if (output_mask[1]) grad_weight = grad_weight.to(x.scalar_type());
   return {grad_x, grad_weight, grad_rate};
 }

@@ -2,22 +2,28 @@
 // float32. Positions and interpolation stay float32: columns are made as there
 // and rounded when they are packed.
 
-// A value is rounded to the nearest bfloat16, ties to even; it is the upper
-// half of the result.
-inline uint32_t rounded(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  return bits + 0x7fff + (bits >> 16 & 1);
-}
+// Rounds whole vectors, up to one too far.
 inline void round_row(uint16_t* to, const float* from, int64_t n) {
-  for (int64_t k = 0; k < n; ++k) to[k] = rounded(from[k]) >> 16;
+  for (int64_t k = 0; k < n; k += 16) {
+    __m256bh value = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + k));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + k), (__m256i)value);
+  }
 }
 
 // Two rows of a right operand side by side: even row in the lower half.
 inline void pack_pair(uint32_t* to, const float* even, const float* odd,
                       int64_t n) {
-  for (int64_t k = 0; k < n; ++k)
-    to[k] = rounded(even[k]) >> 16 | (rounded(odd[k]) & 0xffff0000);
+  alignas(64) uint16_t order[32];
+  for (int i = 0; i < 16; ++i) {
+    order[2 * i] = i;
+    order[2 * i + 1] = 16 + i;
+  }
+  __m512i interleave = _mm512_load_si512(order);
+  for (int64_t k = 0; k < n; k += 16) {
+    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(odd + k),
+                                                _mm512_loadu_ps(even + k));
+    _mm512_storeu_si512(to + k, _mm512_permutexvar_epi16(interleave, both));
+  }
 }
 inline void pack_pair(uint32_t* to, const uint16_t* even, const uint16_t* odd,
                       int64_t n) {
