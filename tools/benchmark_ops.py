@@ -95,15 +95,24 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def deformable_of(device: str):
-    """The deformable convolution to compare with, and its maker."""
+def deformables_of(device: str) -> dict:
+    """The deformable convolutions that can be imported here, by maker."""
+    found = {}
+    try:
+        from torchvision.ops import deform_conv2d as torchvision_conv
+        found['torchvision'] = lambda x, offset, weight: torchvision_conv(
+            x, offset, weight, padding=1)
+    except ImportError as error:
+        print(f'no torchvision to compare with: {error}', file=sys.stderr)
     if device == 'cuda':
-        from torchvision.ops import deform_conv2d
-        return (lambda x, offset, weight: deform_conv2d(
-            x, offset, weight, padding=1)), 'torchvision'
-    from mmcv.ops import deform_conv2d
-    return (lambda x, offset, weight: deform_conv2d(
-        x, offset, weight, 1, 1, 1, 1, x.shape[1])), 'mmcv'
+        return found
+    try:
+        from mmcv.ops import deform_conv2d as mmcv_conv
+        found['mmcv'] = lambda x, offset, weight: mmcv_conv(
+            x, offset, weight, 1, 1, 1, 1, x.shape[1])
+    except ImportError as error:
+        print(f'no mmcv operators to compare with: {error}', file=sys.stderr)
+    return found
 
 
 def environment(args: argparse.Namespace) -> dict:
@@ -175,17 +184,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     args.batch = args.batch or BATCH[args.device]
     torch.set_num_threads(args.threads)
-    deformable = name = None
+    deformables = {}
     if 'deformable' in args.only:
-        try:
-            deformable, name = deformable_of(args.device)
-        except ImportError as error:
-            print(f'no deformable convolution to compare with: {error}',
-                  file=sys.stderr)
+        deformables = deformables_of(args.device)
     setting = Setting(
         torch.device(args.device), args.batch, args.repeats,
-        args.sizes and tuple(args.sizes), deformable, name or '',
-        CLOCKS[args.clock])
+        args.sizes and tuple(args.sizes), deformables, CLOCKS[args.clock])
     facts = environment(args)
     print(', '.join(f'{key} {value}' for key, value in facts.items()))
     cores = os.cpu_count() or 1

@@ -252,6 +252,9 @@ def lay_out(result: Tensor, x: Tensor) -> Tensor:
     Returns:
         Tensor: ``result`` itself where nothing is to be changed.
     """
+    if result.dtype == x.dtype and result.is_contiguous() and \
+            x.is_contiguous():
+        return result
     out = same_format(x, result.shape)
     if result.stride() == out.stride() and result.dtype == x.dtype:
         return result

@@ -19,6 +19,7 @@ def tool():
 
 def test_every_cheap_row_runs_and_is_written(tool, tmp_path, capsys):
     pytest.importorskip('mmcv.ops')
+    pytest.importorskip('torchvision.ops')
     out = tmp_path / 'new' / 'folder'
     only = ['forward', 'backward', 'deformable', 'shift', 'grid_sample']
     assert tool.main([
@@ -26,14 +27,31 @@ def test_every_cheap_row_runs_and_is_written(tool, tmp_path, capsys):
         '--repeats', '1', '--threads', '1', '--out', str(out)
     ]) == 0
     rows = json.loads((out / 'benchmark_ops.json').read_text())['rows']
-    assert [row['size'] for row in rows] == ['4x6x5', '3x4x7'] * 5
-    assert len({row['figure'] for row in rows}) == 5
+    assert [row['size'] for row in rows] == ['4x6x5', '3x4x7'] * 6
+    assert len({row['figure'] for row in rows}) == 6
     for row in rows:
         assert row['ratio'] == pytest.approx(row['a'] / row['b'])
     assert (out / 'benchmark_ops.png').stat().st_size > 10_000
     printed = capsys.readouterr().out
     assert 'ADC / conv2d, forward\n' in printed
-    assert '10 rows' in printed
+    assert '12 rows' in printed
+    assert 'torchvision deform_conv2d / ADC' in printed
+
+
+def test_every_variant_has_both_rows_and_its_bars(tool, tmp_path):
+    only = ['batch_1', 'channels_last', 'bfloat16', 'grouped', 'depthwise']
+    assert tool.main([
+        '--only', *only, '--sizes', '32x4x5', '--batch', '2', '--repeats',
+        '1', '--threads', '1', '--out', str(tmp_path)
+    ]) == 0
+    rows = json.loads((tmp_path / 'benchmark_ops.json').read_text())['rows']
+    assert [(row['figure'].split(', ')[1], row['bar']) for row in rows] == [
+        ('batch 1', 1.1), ('batch 1', 1.25), ('channels last', 1.1),
+        ('channels last', 1.25), ('bfloat16', 1.6), ('bfloat16', 1.6),
+        ('32 groups', 1.3), ('32 groups', 1.5), ('depthwise', 2.0),
+        ('depthwise', 2.0)
+    ]
+    assert [row['dtype'] for row in rows].count('bfloat16') == 2
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import torch
@@ -49,6 +49,39 @@ BATCH = dict(cpu=8, cuda=32)
 BASELINE = ('mmpose::body_2d_keypoint/topdown_heatmap/coco/'
             'td-hm_res50_8xb64-210e_coco-256x192.py')
 IMAGE = (256, 192)
+
+
+class Variant(NamedTuple):
+    """Another kind of convolution than the float32 one of ``RESNET``.
+
+    Attributes:
+        name (str): What is different.
+        sizes (tuple[Size, ...]): Where it is measured.
+        bars (tuple[float, float]): Forward, and forward + backward.
+        groups (int): Convolution groups, 0 for one a channel.
+        dtype (torch.dtype): Of the maps.
+        channels_last (bool): Whether maps and weights lie so.
+        batch (int, optional): Samples, instead of the setting's.
+    """
+    name: str
+    sizes: tuple[Size, ...]
+    bars: tuple[float, float]
+    groups: int = 1
+    dtype: torch.dtype = torch.float32
+    channels_last: bool = False
+    batch: int | None = None
+
+
+# On a CPU. Depthwise are the backbones people deploy, 32 groups ResNeXt's.
+VARIANTS = dict(
+    batch_1=Variant('batch 1', RESNET + HRNET, (1.10, 1.25), batch=1),
+    channels_last=Variant(
+        'channels last', RESNET[:2], (1.10, 1.25), channels_last=True),
+    bfloat16=Variant(
+        'bfloat16', RESNET, (1.6, 1.6), dtype=torch.bfloat16),
+    grouped=Variant(
+        '32 groups', (Size(1024, 16, 12), ), (1.3, 1.5), groups=32),
+    depthwise=Variant('depthwise', (Size(96, 32, 24), ), (2.0, 2.0), groups=0))
 
 # mmcv's deformable convolution takes seconds a call: few samples do.
 SLOW_REPEATS = 5
@@ -107,18 +140,16 @@ class Setting:
         batch (int): Samples of a map.
         repeats (int): Samples of a timing.
         sizes (tuple[Size, ...], optional): Instead of the sizes of the rows.
-        deformable (Callable, optional): ``(x, offset, weight) -> out``, the
-            deformable convolution of padding 1 to compare with; without it
-            there is no such row.
-        deformable_name (str): Who made it.
+        deformables (dict[str, Callable]): By who made them, deformable
+            convolutions of padding 1 to compare with, each
+            ``(x, offset, weight) -> out``.
         clock (Callable): Time in seconds.
     """
     device: torch.device
     batch: int
     repeats: int
     sizes: tuple[Size, ...] | None = None
-    deformable: Callable | None = None
-    deformable_name: str = ''
+    deformables: dict[str, Callable] = field(default_factory=dict)
     clock: Callable[[], float] = time.perf_counter
 
     @property
@@ -164,36 +195,51 @@ class Layer:
                  size: Size,
                  batch: int,
                  device: torch.device,
-                 dtype: torch.dtype = torch.float32):
+                 dtype: torch.dtype = torch.float32,
+                 groups: int = 1,
+                 channels_last: bool = False):
         generator = torch.Generator().manual_seed(0)
+        layout = torch.channels_last if channels_last else \
+            torch.contiguous_format
 
         def draw(*shape):
             return torch.randn(
-                shape, generator=generator).to(device, dtype).requires_grad_()
+                shape, generator=generator).to(
+                    device, dtype, memory_format=layout).requires_grad_()
 
         channels = size.channels
+        self.groups = groups
         self.x = draw(batch, *size)
-        self.weight = draw(channels, channels, 3, 3)
+        self.weight = draw(channels, channels // groups, 3, 3)
         self.rate = (0.5 + 2 * torch.rand(
             (batch, channels), generator=generator)).to(
                 device).requires_grad_()
         self.grad = draw(batch, *size).detach()
-        # (dy, dx) of nine taps, for every channel of every sample.
-        reach = torch.cartesian_prod(*[torch.arange(-1., 2.)] * 2).to(device)
+
+    @cached_property
+    def offset(self) -> torch.Tensor:
+        """(dy, dx) of nine taps, for every channel of every sample."""
+        x = self.x
+        reach = torch.cartesian_prod(*[torch.arange(-1., 2.)] * 2).to(x.device)
         offset = (self.rate.detach() - 1)[:, :, None] * reach.flatten()
-        self.offset = offset.flatten(1)[..., None, None].to(dtype).repeat(
-            1, 1, *size[1:]).requires_grad_()
+        return offset.flatten(1)[..., None, None].to(x.dtype).repeat(
+            1, 1, *x.shape[2:]).requires_grad_()
 
     def plain(self, backward: bool = True) -> None:
         """What cuDNN and oneDNN do."""
-        self._step(F.conv2d, (self.x, self.weight), backward, padding=1)
+        self._step(
+            F.conv2d, (self.x, self.weight),
+            backward,
+            padding=1,
+            groups=self.groups)
 
     def adaptive(self, backward: bool = True) -> None:
         """The operator."""
         self._step(
             adaptive_dilated_conv2d, (self.x, self.weight, self.rate),
             backward,
-            padding=1)
+            padding=1,
+            groups=self.groups)
 
     def deformed(self, deformable: Callable, backward: bool = True) -> None:
         """The same outputs by a deformable convolution."""
@@ -217,7 +263,7 @@ def convolution_rows(setting: Setting, backward: bool) -> Iterator[Row]:
             binding = backward and dtype == torch.bfloat16
             bar, goal = (2.0 if binding else None), None
         else:
-            bar, goal = (2.0, 1.4) if backward else (1.5, 1.2)
+            bar, goal = (1.25, None) if backward else (1.10, 1.05)
         for size in setting.sizes or RESNET + HRNET:
             layer = Layer(size, setting.batch, setting.device, dtype)
             ratio = setting.compare(
@@ -227,26 +273,41 @@ def convolution_rows(setting: Setting, backward: bool) -> Iterator[Row]:
                        dtype=dtype)
 
 
-def deformable_rows(setting: Setting) -> Iterator[Row]:
-    """A deformable convolution doing the same work over the operator."""
-    if setting.deformable is None:
-        return
-    bars = {64: (25, 60), 128: (15, 30), 256: (8, 15), 512: (5, 8)}
-    for dtype in setting.dtypes:
-        if dtype == torch.bfloat16:
-            continue  # torchvision has no kernel for it.
-        for size in setting.sizes or RESNET:
-            layer = Layer(size, setting.batch, setting.device, dtype)
-            bar, goal = bars.get(size.channels, (None, None))
-            if setting.device.type == 'cuda':
-                bar, goal = 8, None
+def variant_rows(setting: Setting, variant: Variant) -> Iterator[Row]:
+    """The operator over the plain convolution, where it is another kind."""
+    bars = (None, None) if setting.device.type == 'cuda' else variant.bars
+    for backward, bar in zip((False, True), bars, strict=True):
+        name = 'forward + backward' if backward else 'forward'
+        for size in setting.sizes or variant.sizes:
+            layer = Layer(size, variant.batch or setting.batch, setting.device,
+                          variant.dtype, variant.groups or size.channels,
+                          variant.channels_last)
             ratio = setting.compare(
-                partial(layer.deformed, setting.deformable),
-                layer.adaptive,
-                slow=True)
+                partial(layer.adaptive, backward),
+                partial(layer.plain, backward))
             yield _row(
-                f'{setting.deformable_name} deform_conv2d / ADC, '
-                'forward + backward', size, ratio, bar, goal, False, dtype)
+                f'ADC / conv2d, {variant.name}, {name}', size, ratio, bar,
+                dtype=variant.dtype)
+
+
+def deformable_rows(setting: Setting) -> Iterator[Row]:
+    """Deformable convolutions doing the same work over the operator."""
+    bars = {64: (25, 60), 128: (15, 30), 256: (8, 15), 512: (5, 8)}
+    for name, deformable in setting.deformables.items():
+        for dtype in setting.dtypes:
+            if dtype == torch.bfloat16:
+                continue  # torchvision has no kernel for it.
+            for size in setting.sizes or RESNET:
+                layer = Layer(size, setting.batch, setting.device, dtype)
+                bar, goal = bars.get(size.channels, (None, None))
+                if setting.device.type == 'cuda':
+                    bar, goal = 8, None
+                ratio = setting.compare(
+                    partial(layer.deformed, deformable),
+                    layer.adaptive,
+                    slow=True)
+                yield _row(f'{name} deform_conv2d / ADC, forward + backward',
+                           size, ratio, bar, goal, False, dtype)
 
 
 def step_memory(name: str, size: Size, batch: int, device: str,
@@ -259,8 +320,6 @@ def step_memory(name: str, size: Size, batch: int, device: str,
     torch.set_num_threads(threads)
     for shape in (Size(16, 8, 8), Size(*size)):
         layer = Layer(shape, batch, torch.device(device))
-        # 18 times as large as the map, and no part of either step.
-        del layer.offset
         extra = peak_extra_bytes(getattr(layer, name), torch.device(device))
     return extra
 
@@ -405,8 +464,7 @@ def model_rows(setting: Setting) -> Iterator[Row]:
                 optimizer.step()
 
             steps.append(step)
-        bar, goal = (1.5, 1.25) if setting.device.type == 'cpu' else (None,
-                                                                      None)
+        bar, goal = (1.05 if setting.device.type == 'cpu' else None), None
         yield _row(
             'SimpleBaseline-R50 with ADC / without, train step',
             'x'.join(map(str, IMAGE)),
@@ -416,6 +474,10 @@ def model_rows(setting: Setting) -> Iterator[Row]:
 ROWS = dict(
     forward=partial(convolution_rows, backward=False),
     backward=partial(convolution_rows, backward=True),
+    **{
+        name: partial(variant_rows, variant=variant)
+        for name, variant in VARIANTS.items()
+    },
     deformable=deformable_rows,
     memory=memory_rows,
     shift=shift_rows,

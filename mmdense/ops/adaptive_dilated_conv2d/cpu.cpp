@@ -6,6 +6,17 @@
 #include <torch/library.h>
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#include <immintrin.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
 
 #include <optional>
 #include <string>
@@ -87,6 +98,60 @@ namespace avx512 {
 #else
 #pragma GCC pop_options
 #endif
+
+#if defined(__linux__) &&                            \
+    ((defined(__clang__) && __clang_major__ >= 12) || \
+     (!defined(__clang__) && __GNUC__ >= 11))
+#define MMDENSE_BF16 1
+#define MMDENSE_VECTOR_BYTES 64
+#define MMDENSE_TILE_ROWS 8
+#define MMDENSE_TILE_VECTORS 3
+
+#define MMDENSE_LAMBDA \
+  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16")))
+#ifdef __clang__
+#pragma clang attribute push(MMDENSE_LAMBDA, apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16")
+#endif
+namespace avx512_bf16 {
+#define MMDENSE_AMX 0
+#include "cpu_kernel.h"
+#include "cpu_bf16.h"
+#undef MMDENSE_AMX
+}  // namespace avx512_bf16
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef MMDENSE_LAMBDA
+
+#define MMDENSE_LAMBDA \
+  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16,amx-tile,amx-bf16")))
+#ifdef __clang__
+#pragma clang attribute push(MMDENSE_LAMBDA, apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16,amx-tile,amx-bf16")
+#endif
+namespace amx {
+#define MMDENSE_AMX 1
+#include "cpu_kernel.h"
+#include "cpu_bf16.h"
+#undef MMDENSE_AMX
+}  // namespace amx
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef MMDENSE_LAMBDA
+#undef MMDENSE_VECTOR_BYTES
+#undef MMDENSE_TILE_ROWS
+#undef MMDENSE_TILE_VECTORS
+#endif  // products of bfloat16 values
 #endif  // x86-64
 
 namespace {
@@ -97,12 +162,14 @@ struct Kernels {
   void (*backward)(const Backward<T>&, char*, int64_t, int64_t);
   void (*depthwise_forward)(const Forward<T>&, char*, int64_t, int64_t);
   void (*depthwise_backward)(const Backward<T>&, char*, int64_t, int64_t);
+  void (*transpose)(int64_t, int64_t, const T*, int64_t, T*, int64_t);
 };
 
-#define MMDENSE_KERNELS(set)                                \
-  {                                                         \
-    set::forward<T>, set::backward<T>,                      \
-        set::depthwise_forward<T>, set::depthwise_backward<T> \
+#define MMDENSE_KERNELS(set)                                  \
+  {                                                           \
+    set::forward<T>, set::backward<T>,                        \
+        set::depthwise_forward<T>, set::depthwise_backward<T>, \
+        set::transpose<T>                                     \
   }
 
 // PyTorch's own choice, so that ATEN_CPU_CAPABILITY=default or avx2 lowers
@@ -121,6 +188,91 @@ Kernels<T> kernels() {
     return Kernels<T> MMDENSE_KERNELS(avx2);
 #endif
   return Kernels<T> MMDENSE_KERNELS(baseline);
+}
+
+// Products of bfloat16 values, where this machine has an instruction for them;
+// MMDENSE_CPU_BF16=none, avx512 or amx lowers the choice, for tests.
+struct Kernels16 {
+  void (*forward)(const Forward16&, char*, int64_t, int64_t);
+  void (*backward)(const Backward16&, char*, int64_t, int64_t);
+};
+
+Kernels16 find_kernels16() {
+#ifdef MMDENSE_BF16
+  const char* asked = getenv("MMDENSE_CPU_BF16");
+  std::string most = asked ? asked : "amx";
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (most == "none" || at::get_cpu_capability() != "AVX512" ||
+      !__builtin_cpu_supports("avx512vl") ||
+      !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512dq"))
+    return {nullptr, nullptr};
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & 1u << 5))
+    return {nullptr, nullptr};
+  // Linux hands out the tiles' registers (feature 18) to those who ask.
+  constexpr int request = 0x1023, tiles = 18;
+  constexpr unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+  if (most == "amx" && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+      (d & amx_bf16) && (d & amx_tile) &&
+      syscall(SYS_arch_prctl, request, tiles) == 0)
+    return {amx::forward_bf16, amx::backward_bf16};
+  return {avx512_bf16::forward_bf16, avx512_bf16::backward_bf16};
+#else
+  return {nullptr, nullptr};
+#endif
+}
+
+const Kernels16& kernels16() {
+  static const Kernels16 found = find_kernels16();
+  return found;
+}
+
+bool is_channels_last(const at::Tensor& x) {
+  return x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+         !x.is_contiguous();
+}
+
+// to[n, j, i] = from[n, i, j] for (samples, rows, columns).
+void swap_axes(int64_t samples, int64_t rows, int64_t columns,
+               const at::Tensor& from, const at::Tensor& to) {
+  constexpr int64_t step = 64;
+  int64_t blocks = divide_up(rows, step), plane = rows * columns;
+  AT_DISPATCH_FLOATING_TYPES(from.scalar_type(), "adc2d", [&] {
+    using T = scalar_t;
+    auto run = kernels<T>().transpose;
+    const T* source = from.const_data_ptr<T>();
+    T* target = to.mutable_data_ptr<T>();
+    at::parallel_for(
+        0, samples * blocks, 1, [&](int64_t first, int64_t last) {
+          for (int64_t i = first; i < last; ++i) {
+            int64_t row = i % blocks * step, at = i / blocks * plane;
+            run(rows - row < step ? rows - row : step, columns,
+                source + at + row * columns, columns, target + at + row,
+                rows);
+          }
+        });
+  });
+}
+
+// x as maps one behind another, in the dtype of the computation.
+at::Tensor planes(const at::Tensor& x, at::ScalarType dtype) {
+  at::Tensor from = x.to(dtype);
+  if (!is_channels_last(from)) return from.contiguous();
+  at::Tensor to =
+      at::empty(from.sizes(), from.options(), at::MemoryFormat::Contiguous);
+  swap_axes(x.size(0), x.size(2) * x.size(3), x.size(1), from, to);
+  return to;
+}
+
+// Maps one behind another in the dtype and the memory format of `like`.
+at::Tensor give_back(const at::Tensor& maps, const at::Tensor& like) {
+  if (!is_channels_last(like) || maps.numel() == 0)
+    return maps.to(like.scalar_type());
+  at::Tensor to =
+      at::empty(maps.sizes(), maps.options(), at::MemoryFormat::ChannelsLast);
+  swap_axes(maps.size(0), maps.size(1), maps.size(2) * maps.size(3), maps,
+            to);
+  return to.to(like.scalar_type());
 }
 
 Axis make_axis(const at::Tensor& x, const at::Tensor& weight,
@@ -152,10 +304,11 @@ Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
               "adaptive_dilated_conv2d_cpu wants x (N, C, H, W), weight "
               "(C_out, C / groups, k_h, k_w), rate (N, g) with g dividing C, "
               "got ", x.sizes(), ", ", weight.sizes(), ", ", rate.sizes());
+  bool doubles = x.scalar_type() == at::kDouble;
   TORCH_CHECK(x.scalar_type() == weight.scalar_type() &&
-                  x.scalar_type() == rate.scalar_type(),
-              "adaptive_dilated_conv2d_cpu wants x, weight and rate of one "
-              "dtype");
+                  rate.scalar_type() == (doubles ? at::kDouble : at::kFloat),
+              "adaptive_dilated_conv2d_cpu: x and weight must have one dtype "
+              "and rate float32, or all be float64");
   return {x.size(0), groups, weight.size(1), weight.size(0) / groups,
           rate.size(1), make_axis(x, weight, stride, padding, dilation, 0),
           make_axis(x, weight, stride, padding, dilation, 1)};
@@ -233,6 +386,36 @@ struct Scratch {
   char* data;
 };
 
+// As it is where columns and rows come in whole steps of the product.
+at::Tensor pack_weight16(Forward16& f, const at::Tensor& weight) {
+  const Shape& s = f.shape;
+  int64_t taps = s.taps(), depth = s.cin * taps, block = f.plan.block;
+  auto from = static_cast<const uint16_t*>(weight.const_data_ptr());
+  f.weight = from;
+  f.group_step = s.cout * depth;
+  f.block_step = block * taps;
+  f.row_step = depth;
+  if (s.cout % 16 == 0 && block % 2 == 0 && s.cin % 2 == 0 &&
+      block * taps % 32 == 0 && depth % 32 == 0)
+    return weight;
+  f.block_step = depth16(block * taps, taps);
+  f.row_step = f.plan.blocks * f.block_step;
+  f.group_step = round_up(s.cout, 16) * f.row_step;
+  at::Tensor packed =
+      at::zeros({s.groups * f.group_step}, weight.options());
+  auto to = static_cast<uint16_t*>(packed.mutable_data_ptr());
+  for (int64_t row = 0; row < s.groups * s.cout; ++row) {
+    int64_t at = row / s.cout * f.group_step + row % s.cout * f.row_step;
+    for (int64_t c = 0; c < s.cin; c += block) {
+      int64_t count = s.cin - c < block ? s.cin - c : block;
+      memcpy(to + at + c / block * f.block_step,
+             from + row * depth + c * taps, count * taps * sizeof(*from));
+    }
+  }
+  f.weight = to;
+  return packed;
+}
+
 at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
                        const at::Tensor& rate,
                        const std::optional<at::Tensor>& bias,
@@ -245,18 +428,38 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
                     bias->scalar_type() == x.scalar_type(),
                 "adaptive_dilated_conv2d_cpu wants bias (C_out,) of the dtype "
                 "of x, got ", bias->sizes());
+  auto contiguous = at::MemoryFormat::Contiguous;
+  auto dtype = rate.scalar_type();
   at::Tensor out = at::empty({s.batch, weight.size(0), s.y.out, s.x.out},
-                             x.options().memory_format(
-                                 at::MemoryFormat::Contiguous));
-  if (out.numel() == 0) return out;
+                             rate.options().memory_format(contiguous));
+  if (out.numel() == 0) return out.to(x.scalar_type());
   if (s.cin == 0) {
     out.zero_();
-    return has_bias ? out.add_(bias->view({-1, 1, 1})) : out;
+    if (has_bias) out.add_(bias->view({-1, 1, 1}));
+    return out.to(x.scalar_type());
   }
-  at::Tensor xc = x.contiguous(), wc = weight.contiguous(),
-             rc = rate.contiguous(),
-             bc = has_bias ? bias->contiguous() : at::Tensor();
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adc2d", [&] {
+  bool products16 = x.scalar_type() == at::kBFloat16 && !is_depthwise(s) &&
+                    kernels16().forward;
+  at::Tensor xc = planes(x, dtype),
+             wc = weight.contiguous(), rc = rate.contiguous(),
+             bc = has_bias ? bias->contiguous().to(dtype) : at::Tensor();
+  if (!products16) wc = wc.to(dtype);
+  if (products16) {
+    Plan plan = make_plan(s, sizeof(float), at::get_num_threads(), 576);
+    Forward16 f{{s, plan, xc.const_data_ptr<float>(), nullptr,
+                 rc.const_data_ptr<float>(),
+                 has_bias ? bc.const_data_ptr<float>() : nullptr,
+                 out.mutable_data_ptr<float>()}};
+    at::Tensor packed = pack_weight16(f, wc);
+    Arena count(nullptr);
+    ForwardBuffers16(count, s, plan);
+    at::parallel_for(0, plan.chunks, 1, [&](int64_t first, int64_t last) {
+      Scratch scratch(count.used());
+      kernels16().forward(f, scratch.data, first, last);
+    });
+    return give_back(out, x);
+  }
+  AT_DISPATCH_FLOATING_TYPES(dtype, "adc2d", [&] {
     using T = scalar_t;
     bool depthwise = is_depthwise(s);
     Plan plan = depthwise
@@ -279,7 +482,7 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
       run(f, scratch.data, first, last);
     });
   });
-  return out;
+  return give_back(out, x);
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
@@ -295,16 +498,44 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
               "adaptive_dilated_conv2d_backward_cpu wants a gradient like the "
               "output and three flags, got ", grad.sizes());
   auto contiguous = at::MemoryFormat::Contiguous;
+  auto dtype = rate.scalar_type();
   at::Tensor grad_x, grad_weight, grad_rate, by_channel;
-  if (output_mask[0]) grad_x = at::zeros_like(x, contiguous);
-  if (output_mask[1]) grad_weight = at::zeros_like(weight, contiguous);
+  if (output_mask[0])
+    grad_x = at::zeros_like(x, rate.options().memory_format(contiguous));
+  if (output_mask[1])
+    grad_weight =
+        at::zeros_like(weight, rate.options().memory_format(contiguous));
   if (output_mask[2])
     by_channel = at::zeros({s.batch, s.channels()},
                            x.options().dtype(at::kDouble));
-  at::Tensor gc = grad.contiguous(), xc = x.contiguous(),
-             wc = weight.contiguous(), rc = rate.contiguous();
-  if (gc.numel() > 0 && s.cin > 0) {
-    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "adc2d", [&] {
+  bool products16 = x.scalar_type() == at::kBFloat16 && !is_depthwise(s) &&
+                    kernels16().backward;
+  at::Tensor gc = products16 && grad.is_contiguous() ? grad
+                                                     : planes(grad, dtype),
+             xc = planes(x, dtype), wc = weight.contiguous(),
+             rc = rate.contiguous();
+  if (products16)
+    gc = gc.to(at::kBFloat16);
+  else
+    wc = wc.to(dtype);
+  if (gc.numel() > 0 && s.cin > 0 && products16) {
+    Plan plan = make_backward_plan(s, sizeof(float));
+    Backward16 f{{s, plan, nullptr, xc.const_data_ptr<float>(), nullptr,
+                  rc.const_data_ptr<float>(), nullptr, nullptr, nullptr},
+                 static_cast<const uint16_t*>(gc.const_data_ptr()),
+                 static_cast<const uint16_t*>(wc.const_data_ptr())};
+    if (output_mask[0]) f.grad_x = grad_x.mutable_data_ptr<float>();
+    if (output_mask[1]) f.grad_weight = grad_weight.mutable_data_ptr<float>();
+    if (output_mask[2]) f.grad_rate = by_channel.mutable_data_ptr<double>();
+    Arena count(nullptr);
+    BackwardBuffers16(count, s, plan);
+    at::parallel_for(0, s.groups * plan.blocks, 1,
+                     [&](int64_t first, int64_t last) {
+                       Scratch scratch(count.used());
+                       kernels16().backward(f, scratch.data, first, last);
+                     });
+  } else if (gc.numel() > 0 && s.cin > 0) {
+    AT_DISPATCH_FLOATING_TYPES(dtype, "adc2d", [&] {
       using T = scalar_t;
       bool depthwise = is_depthwise(s);
       Plan plan = depthwise ? make_depthwise_plan(s, sizeof(T))
@@ -334,6 +565,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
     grad_rate = by_channel.view({s.batch, s.rates, s.channels() / s.rates})
                     .sum(-1)
                     .to(rate.scalar_type());
+  if (output_mask[0]) grad_x = give_back(grad_x, x);
+  if (output_mask[1]) grad_weight = grad_weight.to(x.scalar_type());
   return {grad_x, grad_weight, grad_rate};
 }
 

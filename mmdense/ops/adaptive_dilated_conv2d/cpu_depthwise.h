@@ -76,7 +76,8 @@ void depthwise_backward(const Backward<T>& f, char* buffer, int64_t first,
       for (int64_t o = 0; o < s.cout; ++o)
         sampler.pad(slot, o,
                     f.grad + ((sample * s.groups + group) * s.cout + o) *
-                                 plane + y * s.x.out);
+                                 plane + y * s.x.out,
+                    f.grad + s.batch * s.groups * s.cout * plane);
       for (int64_t ty = 0; (to || slope) && ty < s.y.kernel; ++ty) {
         for (int64_t phase = 0; phase < s.x.stride; ++phase) {
           int64_t terms = 0;

@@ -139,13 +139,15 @@ template <typename T>
 void transpose(int64_t rows, int64_t columns, const T* from, int64_t ld, T* to,
                int64_t ldt) {
   constexpr int64_t N = Width<T>::wide;
-  for (int64_t r = 0; r < rows; r += N) {
-    int64_t c = 0;
-    if (r + N <= rows)
-      for (; c + N <= columns; c += N)
+  // Down the columns, or the rows of `to`, often a power of two apart, would
+  // push each other out of the cache half written.
+  for (int64_t c = 0; c < columns; c += N) {
+    int64_t r = 0;
+    if (c + N <= columns)
+      for (; r + N <= rows; r += N)
         transpose_square(from + r * ld + c, ld, to + c * ldt + r, ldt);
-    for (; c < columns; ++c)
-      for (int64_t i = r; i < rows && i < r + N; ++i)
-        to[c * ldt + i] = from[i * ld + c];
+    for (; r < rows; ++r)
+      for (int64_t j = c; j < columns && j < c + N; ++j)
+        to[j * ldt + r] = from[r * ld + j];
   }
 }

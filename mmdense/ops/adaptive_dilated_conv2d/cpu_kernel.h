@@ -19,6 +19,25 @@ inline void each_run(const Shape& s, int64_t begin, int64_t end,
   }
 }
 
+// A group's product for a chunk, to where it belongs, with the bias.
+template <typename T>
+void store_result(const Forward<T>& f, int64_t group, int64_t begin,
+                  int64_t end, const T* result) {
+  const Shape& s = f.shape;
+  int64_t plane = s.y.out * s.x.out, pitch = f.plan.pitch;
+  each_run(s, begin, end, [&](int64_t sample, int64_t position,
+                              int64_t length, int64_t at) MMDENSE_LAMBDA {
+    for (int64_t o = 0; o < s.cout; ++o) {
+      int64_t channel = group * s.cout + o;
+      T* to = f.out + (sample * s.groups * s.cout + channel) * plane +
+              position;
+      const T* from = result + o * pitch + at;
+      T bias = f.bias ? f.bias[channel] : 0;
+      for (int64_t k = 0; k < length; ++k) to[k] = from[k] + bias;
+    }
+  });
+}
+
 // Chunks first..last-1, for all output channels: the columns of a block of
 // input channels are made, used, and overwritten by those of the next.
 template <typename T>
@@ -29,7 +48,6 @@ void forward(const Forward<T>& f, char* buffer, int64_t first, int64_t last) {
   ForwardBuffers<T> m(arena, s, plan);
   Sampler<T> sampler(s, m.sampler, f.x, f.rate);
   int64_t taps = s.taps(), depth = s.cin * taps, pitch = plan.pitch;
-  int64_t plane = s.y.out * s.x.out;
   for (int64_t chunk = first; chunk < last; ++chunk) {
     int64_t begin = plan.begin(s, chunk), end = plan.end(s, chunk);
     sampler.select(begin, end);
@@ -45,17 +63,7 @@ void forward(const Forward<T>& f, char* buffer, int64_t first, int64_t last) {
                            weight + c * taps, depth, m.columns, pitch,
                            m.result, pitch, c > 0);
       }
-      each_run(s, begin, end, [&](int64_t sample, int64_t position,
-                                  int64_t length, int64_t at) MMDENSE_LAMBDA {
-        for (int64_t o = 0; o < s.cout; ++o) {
-          int64_t channel = group * s.cout + o;
-          T* to = f.out + (sample * s.groups * s.cout + channel) * plane +
-                  position;
-          const T* from = m.result + o * pitch + at;
-          T bias = f.bias ? f.bias[channel] : 0;
-          for (int64_t k = 0; k < length; ++k) to[k] = from[k] + bias;
-        }
-      });
+      store_result(f, group, begin, end, m.result);
     }
   }
 }

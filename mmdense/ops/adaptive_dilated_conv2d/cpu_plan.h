@@ -201,4 +201,59 @@ struct Backward {
   double* grad_rate;
 };
 
+// Products of bfloat16 values go in steps of 32: so deep is the product over
+// `columns` columns, those of an odd channel's missing neighbour included.
+inline int64_t depth16(int64_t columns, int64_t taps) {
+  return round_up(round_up(columns, 2 * taps), 32);
+}
+
+// Forward with a weight of bfloat16 values, as it is or packed: with zeros
+// behind a block's columns and behind a group's rows.
+struct Forward16 : Forward<float> {
+  const uint16_t* weight;
+  int64_t group_step, block_step, row_step;
+};
+
+struct Backward16 : Backward<float> {
+  const uint16_t *grad16, *weight16;
+};
+
+struct ForwardBuffers16 {
+  float *columns, *result;
+  uint32_t* pairs;
+  SamplerBuffers<float> sampler;
+
+  ForwardBuffers16(Arena& arena, const Shape& s, const Plan& plan)
+      : columns(arena.take<float>(2 * s.taps() * plan.pitch)),
+        result(arena.take<float>(round_up(s.cout, 16) * plan.pitch)),
+        pairs(arena.take<uint32_t>(depth16(plan.block * s.taps(), s.taps()) /
+                                   2 * plan.pitch)),
+        sampler(arena, s, plan, 0) {}
+};
+
+struct BackwardBuffers16 {
+  int64_t cout_pitch, pitch16;
+  float *columns, *grad_transposed, *grad_weight;
+  uint16_t *columns16, *grad, *weight;
+  uint32_t* grad_pairs;
+  SamplerBuffers<float> sampler;
+
+  BackwardBuffers16(Arena& arena, const Shape& s, const Plan& plan)
+      : cout_pitch(BackwardBuffers<float>::odd_pitch(s.cout)),
+        pitch16((divide_up(plan.chunk, 32) | 1) * 32),
+        columns(arena.take<float>(rows(s, plan) * plan.pitch)),
+        grad_transposed(arena.take<float>(pitch16 / 2 * cout_pitch)),
+        grad_weight(arena.take<float>(rows(s, plan) * cout_pitch)),
+        columns16(arena.take<uint16_t>(rows(s, plan) * pitch16)),
+        grad(arena.take<uint16_t>(round_up(s.cout, 32) * pitch16)),
+        weight(arena.take<uint16_t>(rows(s, plan) * round_up(s.cout, 32))),
+        grad_pairs(
+            arena.take<uint32_t>(round_up(s.cout, 32) / 2 * plan.pitch)),
+        sampler(arena, s, plan, s.x.kernel) {}
+
+  static int64_t rows(const Shape& s, const Plan& plan) {
+    return round_up(plan.block * s.taps(), 16);
+  }
+};
+
 }  // namespace mmdense_adc

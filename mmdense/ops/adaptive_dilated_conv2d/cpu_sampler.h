@@ -66,7 +66,7 @@ class Sampler {
       if (poison(slot, to, slope)) continue;
       for (int64_t ty = 0; ty < s.y.kernel; ++ty) {
         for (int64_t tx = 0; tx < s.x.kernel; ++tx, grad += pitch)
-          pad(slot, tx, grad + slot.first * length_);
+          pad(slot, tx, grad + slot.first * length_, grad + pitch);
         for (int64_t phase = 0; phase < s.x.stride; ++phase) {
           int64_t terms = 0;
           for (int64_t tx = 0; tx < s.x.kernel; ++tx)
@@ -121,16 +121,23 @@ class Sampler {
     return true;
   }
 
-  // Gradients of a slot's positions as padded rows of copy `which`.
-  void pad(const Slot& slot, int64_t which, const T* from) const {
-    int64_t tail = length_ % V::lanes, full = length_ - tail;
+  // Gradients of a slot's positions as padded rows of copy `which`; up to
+  // `end` they may be read.
+  void pad(const Slot& slot, int64_t which, const T* from,
+           const T* end) const {
+    int64_t tail = length_ % V::lanes, full = length_ - tail, pitch = pitch_;
+    auto keep = V::first(tail);
     clear(m.grad(which, slot.offset - gap_), gap_);
-    for (int64_t r = 0; r < slot.rows; ++r, from += length_) {
-      T* to = m.grad(which, slot.offset + r * pitch_);
+    T* to = m.grad(which, slot.offset);
+    for (int64_t r = 0; r < slot.rows; ++r, from += length_, to += pitch) {
       int64_t k = 0;
       for (; k < full; k += V::lanes) V::load(from + k).store(to + k);
-      for (; k < pitch_; k += V::lanes) V::of(0).store(to + k);
-      for (k = full; k < length_; ++k) to[k] = from[k];
+      if (tail && end - from >= full + V::lanes) {
+        V::load(from + k).masked(keep).store(to + k);
+        k += V::lanes;
+      }
+      clear(to + k, pitch - k);
+      for (; k < length_; ++k) to[k] = from[k];
     }
   }
 

@@ -213,11 +213,8 @@ def _forward(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
 def _compute(x, weight, rate, bias, stride, padding, dilation, groups, wanted):
     name = backend.select(x, wanted)
     if name == 'cpu':
-        dtype = rate.dtype
         out = torch.ops.mmdense.adaptive_dilated_conv2d_cpu.default(
-            x.to(dtype), weight.to(dtype), rate,
-            None if bias is None else bias.to(dtype), stride, padding,
-            dilation, groups)
+            x, weight, rate, bias, stride, padding, dilation, groups)
     elif name == 'triton':
         out = _triton().forward(x, weight, rate, bias, stride, padding,
                                 dilation, groups)
@@ -247,10 +244,8 @@ def _compute_backward(grad, x, weight, rate, stride, padding, dilation, groups,
                       needs, wanted):
     name = backend.select(x, wanted)
     if name == 'cpu':
-        dtype = rate.dtype
         grads = torch.ops.mmdense.adaptive_dilated_conv2d_backward_cpu.default(
-            grad.to(dtype), x.to(dtype), weight.to(dtype), rate, stride,
-            padding, dilation, groups, needs)
+            grad, x, weight, rate, stride, padding, dilation, groups, needs)
     elif name == 'triton':
         grads = _triton().backward(grad, x, weight, rate, stride, padding,
                                    dilation, groups, needs)
@@ -295,7 +290,7 @@ _forward.register_autograd(_differentiate, setup_context=_setup_context)
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without the dispatcher, whose 0.3 ms small maps feel.
+    """The operator without the dispatcher, which costs 0.2 ms a step.
 
     Nothing is traced, so nothing needs to see an operator here.
     """
