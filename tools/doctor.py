@@ -1,7 +1,7 @@
 """Says what is installed, what does not fit together, and how to mend it.
 
 Exit status 1 when something is broken. Nothing is changed. The commands are
-for the folder of a checkout, with `python -m pip` of the same environment.
+for the folder of a checkout, with the pip of the same environment.
 """
 import argparse
 import contextlib

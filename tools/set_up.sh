@@ -170,8 +170,8 @@ progress() {
     sed 's/.*/& files compiled/' | grep . || echo working
 }
 
-pip() {
-  "$VENV/bin/python" -m pip --disable-pip-version-check install \
+pip() { # --no-compile: most of what is installed is never imported
+  "$VENV/bin/python" -m pip --disable-pip-version-check install --no-compile \
     -c "$PINS" "$@"
 }
 

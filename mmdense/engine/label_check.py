@@ -12,9 +12,12 @@ READ = 100
 _HOSTS = ('mmcv', 'mmseg', 'mmdet', 'mmpose', 'mmpretrain')
 
 
+# Steps that read a label picture: the hosts' and ours.
+_LOADERS = ('LoadAnnotations', 'LoadLabels', 'LoadInstances')
+
+
 def _is_label_loader(step: Callable) -> bool:
-    return any(kind.__name__ == 'LoadAnnotations'
-               for kind in type(step).__mro__)
+    return any(kind.__name__ in _LOADERS for kind in type(step).__mro__)
 
 
 def _shortened(values: Sequence) -> str:
@@ -77,7 +80,9 @@ class LabelCheck:
                 results = step(results)
                 if results is None:
                     return
-                label = results['gt_seg_map']
+                label = results.get('gt_seg_map')
+                if label is None:  # cells, of which classes are made next
+                    continue
                 if label.ndim != 2:
                     self._note('colours', path, _colours(label))
                     return
@@ -93,6 +98,9 @@ class LabelCheck:
         except Exception as error:  # of the host, or of a step: names its file
             text = str(error).removeprefix(f'{path}: ')
             self._note(f'does not load: {type(error).__name__}: {text}', path)
+            return
+        if label is None:
+            self.number -= 1
             return
         values = set(np.unique(label).tolist())
         self.values |= values
@@ -161,7 +169,8 @@ def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
     """Those of a pipeline that load a label and make classes of it."""
     found = []
     for step in steps:
-        if _is_label_loader(step):
+        if _is_label_loader(step) and (
+                not found or type(step).__name__ != 'LoadInstances'):
             found = [step]
         elif found and type(step).__module__.split('.')[0] in _HOSTS:
             break

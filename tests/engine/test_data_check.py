@@ -314,3 +314,21 @@ def test_classes_are_those_of_the_categories(tmp_path, classes, message,
         assert message in fault and type(fault) is kind
     assert [f for f in found if not f.endswith(more)] == []
     assert len(found) == bool(more)
+
+
+@pytest.mark.parametrize('steps, pictures, wrong', [
+    ([dict(type='mmdense.LoadInstances'),
+      dict(type='mmdense.MaskFromInstances')],
+     [label(0, 0, 0, 7, 7, 7, 300, 300, 300, dtype=np.uint16)], 0),
+    ([dict(type='mmdense.LoadLabels'),
+      dict(type='mmdense.LabelsFromValues', values=[0, 256])],
+     [label(0, 256, dtype=np.uint16)], 0),
+    ([dict(type='mmdense.LoadLabels'),
+      dict(type='mmdense.LabelsFromValues', values=[0, 256])],
+     [label(0, 256, dtype=np.uint16), label(0, 9, dtype=np.uint16)], 1),
+])
+def test_labels_are_read_by_the_loaders_that_keep_16_bits(
+        mmseg, tmp_path, steps, pictures, wrong):
+    found = faults(seg_set(tmp_path, pictures, steps=[LOAD[0], *steps]))
+    assert len(found) == wrong
+    assert all('[9]' in fault and '001.png' in fault for fault in found)

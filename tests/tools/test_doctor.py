@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,15 +46,28 @@ def test_this_environment_is_sound():
     assert result.returncode == (1 if broken else 0)
 
 
-def test_a_mismatched_torchvision_is_broken(doctor, pretend):
-    pretend(torch='2.11.0+cu130', torchvision='0.25.1')
+@pytest.mark.parametrize('torch, wants, status', [
+    ('2.11.0+cu130', 'torch (==2.10.1)', 'broken'),
+    ('2.10.1+cpu', 'torch==2.10.1', 'ok'),
+    ('2.13.0', 'torch>=2.14.0', 'broken'),
+    ('2.15.0', "torch>=2.14.0; extra != 'none'", 'ok'),
+])
+def test_torchvision_says_which_torch_it_is_for(doctor, pretend, monkeypatch,
+                                                torch, wants, status):
+    pretend(torch=torch, torchvision='0.25.1')
+    monkeypatch.setattr(doctor.importlib.metadata, 'requires',
+                        lambda name: ['numpy', 'torchdata', wants])
     found = doctor.check_torchvision()
-    assert found.status == 'broken'
-    assert found.remedy == "pip install 'torchvision==0.26.*'"
+    assert found.status == status
+    if status == 'broken':
+        # pip finds the one that goes with it.
+        assert found.remedy == (
+            f'pip install torch=={torch.split("+")[0]} torchvision')
 
 
 def test_a_matching_torchvision_that_does_not_import_is_broken(
-        doctor, pretend):
+        doctor, pretend, monkeypatch):
+    monkeypatch.setattr(doctor, 'wanted_torch', lambda: '==2.11.0')
     pretend(
         torch='2.11.0',
         torchvision='0.26.0',
@@ -77,16 +91,45 @@ def test_setuptools_bound(doctor, pretend, version, status):
     assert doctor.check_setuptools().status == status
 
 
-def test_mmcv_lite_is_not_enough(doctor, pretend):
-    pretend(mmcv_lite='2.1.0')
+LITE = 'pip install --no-deps mmcv-lite==2.1.0 ./requirements/mmcv_ops'
+
+
+@pytest.mark.parametrize('versions, error, detail, remedy', [
+    (dict(), None, 'not installed', LITE),
+    (dict(mmcv_lite='2.1.0'), "No module named 'mmcv._ext'",
+     'its operators (mmcv-ops-torchvision) are not installed',
+     'pip install --no-deps ./requirements/mmcv_ops'),
+    (dict(mmcv='2.1.0', mmcv_lite='2.1.0'), None,
+     'mmcv-lite 2.1.0 is installed over mmcv 2.1.0',
+     f'pip uninstall -y mmcv mmcv-lite && {LITE}'),
+    (dict(mmcv='2.2.0'), None, 'refuse 2.2.0',
+     f'pip uninstall -y mmcv && {LITE}'),
+    (dict(mmcv_lite='2.2.0'), None, 'refuse 2.2.0',
+     f'pip uninstall -y mmcv-lite && {LITE}'),
+    (dict(mmcv='2.1.0'), 'undefined symbol', 'against another torch',
+     f'pip uninstall -y mmcv && {LITE}'),
+])
+def test_a_broken_mmcv_is_mended_by_one_command(doctor, pretend, versions,
+                                                error, detail, remedy):
+    pretend(errors=[('mmcv.ops', error)], **versions)
     found = doctor.check_mmcv()
-    assert found.status == 'broken' and 'mmcv-lite' in found.detail
-    assert 'MMCV_WITH_OPS=1' in found.remedy
+    assert found.status == 'broken' and detail in found.detail
+    assert found.remedy == remedy
 
 
-def test_mmcv_beyond_the_hosts_bound_is_broken(doctor, pretend):
-    pretend(mmcv='2.2.0')
-    assert 'refuse 2.2.0' in doctor.check_mmcv().detail
+@pytest.mark.parametrize('versions, extension, detail', [
+    (dict(mmcv_lite='2.1.0'), SimpleNamespace(STAND_IN='operators 0.1.0'),
+     '2.1.0 lite with operators 0.1.0'),
+    (dict(mmcv='2.1.0'), SimpleNamespace(), '2.1.0 compiled, with ops'),
+    (dict(onedl_mmcv='2.3.6'), SimpleNamespace(), '2.3.6 compiled, with ops'),
+])
+def test_both_kinds_of_mmcv_are_sound(doctor, pretend, monkeypatch, versions,
+                                      extension, detail):
+    pretend(**versions)
+    monkeypatch.setattr(doctor.importlib, 'import_module',
+                        lambda name: extension)
+    found = doctor.check_mmcv()
+    assert (found.status, found.detail) == ('ok', detail)
 
 
 def test_a_fork_over_its_original_is_broken(doctor, pretend):
@@ -107,8 +150,10 @@ def test_mim_that_would_overwrite_a_fork_is_noted(doctor, pretend):
 
 def test_a_missing_host_is_only_a_note(doctor, pretend):
     pretend()
-    found = doctor.check_host('mmpose', 'mmpose', 'command')
-    assert (found.status, found.remedy) == ('note', 'command')
+    found = doctor.check_host('mmpose', 'mmpose')
+    assert found.status == 'note'
+    assert found.remedy.endswith(
+        ' -r requirements/hosts.txt && pip install --no-deps mmpose==1.3.2')
 
 
 def test_xtcocotools_built_for_another_numpy_is_broken(doctor, pretend):
@@ -117,7 +162,29 @@ def test_xtcocotools_built_for_another_numpy_is_broken(doctor, pretend):
         errors=[('xtcocotools._mask', 'ValueError: numpy.dtype size changed')])
     found = doctor.check_xtcocotools()
     assert found.status == 'broken'
-    assert '--no-binary xtcocotools' in found.remedy
+    assert found.remedy == ('pip uninstall -y xtcocotools && '
+                            'pip install ./requirements/xtcocotools')
+
+
+def test_what_stands_in_for_xtcocotools_is_named(doctor, pretend, monkeypatch):
+    pretend(errors=[('xtcocotools.cocoeval', 'No module named xtcocotools')])
+    found = doctor.check_xtcocotools()
+    assert found.status == 'note'
+    assert found.remedy == 'pip install ./requirements/xtcocotools'
+    pretend()
+    monkeypatch.setattr(doctor.importlib, 'import_module',
+                        lambda name: SimpleNamespace(STAND_IN='ours 0.1.0'))
+    found = doctor.check_xtcocotools()
+    assert (found.status, found.detail) == ('ok', 'ours 0.1.0')
+
+
+@pytest.mark.parametrize('version, status', [((3, 9, 1), 'note'),
+                                             ((3, 10, 0), 'ok'),
+                                             ((3, 13, 2), 'ok'),
+                                             ((3, 14, 0), 'broken')])
+def test_python_bounds(doctor, monkeypatch, version, status):
+    monkeypatch.setattr(doctor.sys, 'version_info', version)
+    assert doctor.check_python().status == status
 
 
 def test_broken_findings_set_the_exit_status(doctor, pretend, capsys,
