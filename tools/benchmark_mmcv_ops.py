@@ -1,7 +1,7 @@
 """Deformable convolutions by the stand-in operators, beside compiled mmcv's.
 
     python tools/benchmark_mmcv_ops.py
-    python tools/benchmark_mmcv_ops.py --sizes 2x64x32x32 --repeats 31
+    python tools/benchmark_mmcv_ops.py --sizes 2x64x64x48 --repeats 31
 
 Forward and backward on one CPU thread, both modules in turn in one process,
 medians of CPU time. Wants a compiled mmcv; the stand-in is read from
@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--sizes', nargs='+', metavar='NxCxHxW',
-        default=['2x64x64x48', '2x256x32x32'],
+        default=['2x64x32x32', '2x256x16x16'],
         help='inputs (default: %(default)s)')
     parser.add_argument(
         '--repeats', type=int, default=7,

@@ -138,8 +138,7 @@ def program_of(
         ]
     reason = str(failure).strip().split('\n')[0]
     if compiled:
-        reason = ('it holds compiled operators of mmcv that standard ONNX and '
-                  f'torch.export do not have: {", ".join(compiled)}')
+        reason = _without_form(compiled)
     raise ValueError(f'{type(model).__name__} cannot be exported: {reason}'
                      ) from failure
 
@@ -169,6 +168,11 @@ def _holds(program: ExportedProgram, network: nn.Module,
         for g, w in zip(got, network(images), strict=True))
 
 
+def _without_form(compiled: list[str]) -> str:
+    return ('it holds compiled operators of mmcv that standard ONNX and '
+            f'torch.export do not have: {", ".join(compiled)}')
+
+
 def _compiled_operators(model: nn.Module) -> list[str]:
     found = {}
     for name, module in model.named_modules():
@@ -194,8 +198,11 @@ def write_onnx(program: ExportedProgram, model: nn.Module,
             warnings.simplefilter('ignore')
             onnx = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:  # of the exporter's several
-        raise ValueError('torch.onnx cannot export it: '
-                         f'{type(error).__name__}: {error}') from error
+        # mmcv's operators may be Python, which torch.export can follow.
+        compiled = _compiled_operators(model)
+        reason = _without_form(compiled) if compiled else (
+            f'{type(error).__name__}: {error}')
+        raise ValueError(f'torch.onnx cannot export it: {reason}') from error
     images, = program.example_inputs[0]
     with torch.no_grad():
         names = list(_network_of(model).named_outputs(images))

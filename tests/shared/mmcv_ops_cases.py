@@ -71,6 +71,12 @@ CONVOLUTIONS = dict(
         dilation=(1, 2), groups=2, deform_groups=2),
     depthwise=dict(
         size=(2, 3, 5, 7), out=3, groups=3, deform_groups=3, padding=(0, 1)),
+    # As a network starts: samples on pixels, and one pixel outside.
+    still=dict(
+        size=(1, 2, 4, 5), out=2, kernel=(2, 3), padding=(1, 2), reach=0),
+    still_strided=dict(
+        size=(1, 2, 5, 4), out=2, stride=(2, 1), dilation=(1, 2),
+        padding=(1, 3), reach=0),
     far=dict(size=(2, 2, 3, 5), out=2, padding=(1, 1), reach=6),
 )
 

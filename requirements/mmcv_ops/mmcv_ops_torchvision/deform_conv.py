@@ -58,5 +58,32 @@ def _backward(grad: Tensor, input: Tensor, weight: Tensor, offset: Tensor,
     """Gradients of input, weight and offset."""
     nothing = input.new_zeros(len(input), 1)
     bias = input.new_zeros(len(weight))
-    return torch.ops.torchvision._deform_conv2d_backward(
-        grad, input, weight, offset, nothing, bias, *numbers, False)[:3]
+    found = torch.ops.torchvision._deform_conv2d_backward(
+        grad, input, weight, offset, nothing, bias, *numbers, False)
+    return *found[:2], without_edge(found[2], offset, weight, *numbers[:6])
+
+
+def without_edge(grad_offset: Tensor, offset: Tensor, weight: Tensor,
+                 *numbers: int) -> Tensor:
+    """grad_offset, zero where a sample lies exactly at -1.
+
+    One pixel outside, the sample is zero and has a slope inwards. mmcv takes
+    none, torchvision takes it. Offsets that start at zero meet this in the
+    padding.
+
+    Args:
+        numbers (int): Stride, padding and dilation, rows before columns.
+    """
+    kernel = weight.shape[2:]
+    split = (-1, *kernel, 2)  # (group, kernel row, kernel column, (y, x))
+    found = grad_offset.unflatten(1, split).clone()
+    for axis in (0, 1):
+        stride, padding, dilation = numbers[axis::2]
+        tap, cell = (
+            torch.arange(size, device=offset.device)
+            for size in (kernel[axis], offset.shape[2 + axis]))
+        start = tap[:, None] * dilation + cell * stride - padding
+        start = start[:, None, :, None] if axis == 0 else start[:, None]
+        position = start + offset.unflatten(1, split)[:, :, :, :, axis]
+        found[:, :, :, :, axis].masked_fill_(position == -1, 0)
+    return found.view_as(grad_offset)

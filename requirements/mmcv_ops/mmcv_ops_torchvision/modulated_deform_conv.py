@@ -3,6 +3,8 @@ import torch
 import torchvision  # noqa: F401, registers its operators
 from torch import Tensor
 
+from .deform_conv import without_edge
+
 
 def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
                                   ones: Tensor, offset: Tensor, mask: Tensor,
@@ -37,7 +39,9 @@ def modulated_deform_conv_backward(
         pad_h, pad_w, dilation_h, dilation_w, group, deformable_group, True)
     grad_input += found[0]
     grad_weight += found[1]
-    grad_offset.copy_(found[2])
+    grad_offset.copy_(
+        without_edge(found[2], offset, weight, stride_h, stride_w, pad_h,
+                     pad_w, dilation_h, dilation_w))
     grad_mask.copy_(found[3])
     if with_bias:
         grad_bias += found[4]
