@@ -202,6 +202,9 @@ def check_source(source):
 def check_python(script, *words):
     if script in ('-c', '-'):
         check_source(words[0])
+    elif script == '-m' and words[0] == 'pdoc':
+        for package in words[words.index('-o') + 2:]:
+            assert importlib.util.find_spec(package), package
     elif script == '-m':
         assert words[:2] == ('mmdense', 'path')
         assert is_filled_in(words[2]) or config_path(words[2])
