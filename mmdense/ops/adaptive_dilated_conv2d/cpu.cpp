@@ -445,7 +445,8 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
              bc = has_bias ? bias->contiguous().to(dtype) : at::Tensor();
   if (!products16) wc = wc.to(dtype);
   if (products16) {
-    Plan plan = make_plan(s, sizeof(float), at::get_num_threads(), 576);
+    // Packed columns are half as large: chunks may be twice as long.
+    Plan plan = make_plan(s, sizeof(float), at::get_num_threads(), 576, 2);
     Forward16 f{{s, plan, xc.const_data_ptr<float>(), nullptr,
                  rc.const_data_ptr<float>(),
                  has_bias ? bc.const_data_ptr<float>() : nullptr,
