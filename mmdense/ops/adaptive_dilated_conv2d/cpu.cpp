@@ -348,7 +348,7 @@ Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns,
 // Chunks that do not depend on the number of threads: then no sum does.
 Plan make_backward_plan(const Shape& s, int64_t size) {
   // Few columns allow longer chunks, which repeat less at their ends.
-  int64_t depth = s.cin * s.taps(), times = depth > 288 ? 1 : 2;
+  int64_t depth = s.cin * s.taps(), times = depth > 576 ? 1 : 2;
   Plan plan = make_plan(s, size, 1, 288, times);
   int64_t threads = at::get_num_threads();
   int64_t rounds = divide_up(s.groups * plan.blocks, threads);
