@@ -9,8 +9,8 @@ every host looks last, so that ``custom_imports = dict(imports=[
 import mmengine.registry as roots
 from mmengine.registry import Registry
 
-from mmdense.engine.checkpoint import allow_mmengine_checkpoints
-from mmdense.engine.forks import find_bases_in_forks
+from mmdense.checkpoints.reading import allow_mmengine_checkpoints
+from mmdense.forks import find_bases_in_forks
 
 __all__ = [
     'DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS',

@@ -18,7 +18,8 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from mmdense.analysis import complexity
+from mmdense import networks
+from mmdense.analysis import complexity, paper_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -122,7 +123,7 @@ def small_shape(config: Config, host: str) -> tuple[int, int]:
     """
     step = 128 if host == 'mmpose' else 64
     height, width = (128 + full % step
-                     for full in complexity.input_shape(config))
+                     for full in networks.input_shape(config))
     return height, width if width != height else width + step
 
 
@@ -156,11 +157,11 @@ def run(scope: str, model: str, shape: tuple[int, int]):
     if 'rpn' in test_cfg:
         test_cfg['rpn'].update(nms_pre=20, max_per_img=5)
     with quick_weights():
-        network = complexity.build_model(config)
+        network = networks.build_model(config)
     sizes = dict.fromkeys(
         ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'), shape)
     sample = BaseDataElement(metainfo=dict(sizes, scale_factor=(1., 1.)))
-    image = torch.zeros(1, complexity.input_channels(network), *shape)
+    image = torch.zeros(1, networks.input_channels(network), *shape)
     with torch.no_grad():
         return network(image, [sample], mode='tensor')
 
@@ -231,7 +232,7 @@ CHECKS = dict(
 def test_config_builds_and_runs(path):
     host = host_of(path)
     pytest.importorskip(host)
-    config = complexity.load_config(path)
+    config = networks.load_config(path)
     assert config.default_scope == host
     shape = small_shape(config, host)
     output = tensors(
@@ -240,17 +241,17 @@ def test_config_builds_and_runs(path):
     CHECKS[host](config, shape, output)
 
 
-ROWS = complexity.paper_rows(CONFIGS)
+ROWS = paper_figures.paper_rows(CONFIGS)
 
 
 @functools.lru_cache(None)
 def counted(path: Path, shape: tuple[int, int] | None):
-    config = complexity.load_config(path)
+    config = networks.load_config(path)
     with quick_weights():
-        model = complexity.build_model(config)
+        model = networks.build_model(config)
     return complexity.count_model(
-        model, shape or complexity.input_shape(config),
-        complexity.input_channels(model))[0]
+        model, shape or networks.input_shape(config),
+        networks.input_channels(model))[0]
 
 
 @pytest.mark.parametrize('row', ROWS, ids=[row['id'] for row in ROWS])
@@ -258,7 +259,7 @@ def test_built_config_has_the_counts_of_its_paper(row):
     """Parameters to the unit, multiply-adds to 0.1 %, at full size."""
     pytest.importorskip(host_of(row['config']))
     shape = tuple(row['shape']) if row.get('shape') else None
-    compared = complexity.compare(row, counted(row['config'], shape))
+    compared = paper_figures.compare(row, counted(row['config'], shape))
     assert compared.exact is not False, (
         f'wants {row.get("computed_params")} parameters and '
         f'{row.get("computed_macs")} MACs, got {compared.params} and '

@@ -14,8 +14,8 @@ from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmdense.registry  # noqa: F401 - checkpoints load
-from mmdense.analysis import complexity
-from mmdense.analysis.training_step import random_batch
+from mmdense import networks
+from mmdense.analysis.benchmarks.steps import random_batch
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -38,7 +38,7 @@ def network_of(path):
     """
     torch.manual_seed(0)
     model = revert_sync_batchnorm(
-        complexity.build_model(complexity.load_config(path))).train()
+        networks.build_model(networks.load_config(path))).train()
     for parameter in model.parameters():
         with torch.no_grad():
             parameter += 0.02 * torch.randn(parameter.shape)
@@ -72,7 +72,7 @@ def test_every_parameter_takes_part(path):
     """
     host = path.relative_to(CONFIGS).parts[0]
     pytest.importorskip(host)
-    config = complexity.load_config(path)
+    config = networks.load_config(path)
     with process_group():
         model = MMDistributedDataParallel(
             module=network_of(path), broadcast_buffers=False)
@@ -109,7 +109,7 @@ GRADIENTS = """
     half = slice(2 * dist.get_rank(), 2 * dist.get_rank() + 2)
     found = {{}}
     for path in sys.argv[2:]:
-        data = random_batch(complexity.load_config(path), 4)
+        data = random_batch(networks.load_config(path), 4)
         for sample in data['data_samples']:
             sample.gt_fields.heatmaps = sample.gt_fields.heatmaps.double()
         one = network_of(path).double()

@@ -23,17 +23,17 @@ from torch import nn
 
 import mmdense.datasets
 from mmdense.analysis import keypoint_errors as ke
-from mmdense.analysis import membrane_errors as me
-from mmdense.analysis.cell_overlap import cell_overlaps
 from mmdense.analysis.receptive_field import Field, receptive_fields, widest
-from mmdense.analysis.segmentation_scores import (
+from mmdense.arguments import check_array
+from mmdense.datasets.border_weights import border_distances, border_weights
+from mmdense.datasets.elastic_deformation import deform, displacement_field
+from mmdense.datasets.synthetic.membranes import membrane_slice
+from mmdense.metrics import membrane_errors as me
+from mmdense.metrics.cell_overlap import cell_overlaps
+from mmdense.metrics.segmentation_scores import (
     confusion_matrix,
     segmentation_scores,
 )
-from mmdense.datasets.border_weights import border_distances, border_weights
-from mmdense.datasets.elastic_deformation import deform, displacement_field
-from mmdense.datasets.membranes import membrane_slice
-from mmdense.modules.arguments import check_array
 
 SEED = st.integers(0, 99)
 SHAPE = st.tuples(st.integers(1, 6), st.integers(1, 6))

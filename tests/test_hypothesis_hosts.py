@@ -36,17 +36,17 @@ from mmengine.registry import DefaultScope
 from scipy import ndimage
 from torch import nn
 
-from mmdense.analysis.cell_overlap import cell_overlaps
-from mmdense.analysis.membrane_errors import (
+from mmdense.datasets.border_weights import border_weights
+from mmdense.metrics.cell_overlap import cell_overlaps
+from mmdense.metrics.membrane_errors import (
     pixel_error,
     rand_error,
     warping_error,
 )
-from mmdense.analysis.segmentation_scores import (
+from mmdense.metrics.segmentation_scores import (
     confusion_matrix,
     segmentation_scores,
 )
-from mmdense.datasets.border_weights import border_weights
 from mmdense.modules import u_net
 from mmdense.modules.feature_shift import FeatureShiftModule
 from mmdense.modules.rearrangement import unfold
@@ -659,7 +659,7 @@ CONFIG = st.one_of(WRONG, st.sampled_from([
 @settings(profile)
 @given(CONFIG)
 def configs_checked(value):
-    from mmdense.adapters.arguments import (
+    from mmdense.arguments import (
         check_config,
         check_options,
         check_positives,
@@ -692,7 +692,7 @@ def test_a_check_of_configs_refuses_what_it_says():
     WRONG, in_channels=st.lists(WIDTH, min_size=2, max_size=2),
     in_index=st.permutations(range(2))))
 def maps_of_a_head(case):
-    from mmdense.mmseg.several_maps import check_maps
+    from mmdense.arguments import check_maps
     given, spoilt = case
     try:
         check_maps(**given)

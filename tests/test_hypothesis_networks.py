@@ -26,7 +26,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmdense.modules import arguments as checks
+from mmdense import arguments as checks
 from mmdense.modules import u_net
 from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 from mmdense.modules.convolutional_classifier import (

@@ -190,19 +190,19 @@ MASK_RCNN = dict(
 
 
 def small(method):
-    from mmdense.analysis import complexity
+    from mmdense import networks
     name = (SMALL | MASK_RCNN)[method]
     pytest.importorskip(name.split('/')[0])
-    return complexity.load_config(CONFIGS / f'{name}.py')
+    return networks.load_config(CONFIGS / f'{name}.py')
 
 
 @pytest.mark.parametrize('method', SMALL)
 def test_a_network_is_one_graph(method):
-    from mmdense.analysis import complexity
+    from mmdense import networks
     config = small(method)
-    model = complexity.build_model(config).eval()
-    image = torch.zeros(1, complexity.input_channels(model),
-                        *complexity.input_shape(config))
+    model = networks.build_model(config).eval()
+    image = torch.zeros(1, networks.input_channels(model),
+                        *networks.input_shape(config))
     torch._dynamo.reset()
     with torch.no_grad():
         found = torch._dynamo.explain(model)(image, None, mode='tensor')
@@ -215,8 +215,8 @@ def test_graphs_of_two_stages_break_in_the_hosts_code_alone():
     """mmdetection looks at values between its stages."""
     from mmengine.structures import BaseDataElement
 
-    from mmdense.analysis import complexity
-    model = complexity.build_model(small('mask_rcnn')).eval()
+    from mmdense import networks
+    model = networks.build_model(small('mask_rcnn')).eval()
     image = torch.zeros(1, 3, 128, 128)
     sample = BaseDataElement(metainfo=dict(img_shape=(128, 128)))
     torch._dynamo.reset()
@@ -233,10 +233,10 @@ def test_graphs_of_two_stages_break_in_the_hosts_code_alone():
 @pytest.mark.slow
 @pytest.mark.parametrize('method', SMALL)
 def test_no_break_in_the_graph_of_a_loss_is_ours(method):
-    from mmdense.analysis import complexity
-    from mmdense.analysis.training_step import random_batch
+    from mmdense import networks
+    from mmdense.analysis.benchmarks.steps import random_batch
     config = small(method)
-    model = complexity.build_model(config).train()
+    model = networks.build_model(config).train()
     data = model.data_preprocessor(random_batch(config, 2), True)
     torch._dynamo.reset()
     found = torch._dynamo.explain(model)(**data, mode='loss')
@@ -252,7 +252,7 @@ def test_mmengines_wrapper_trains(method, monkeypatch):
     """In bfloat16, on a CPU, which it takes for a GPU here."""
     from mmengine.optim.optimizer import amp_optimizer_wrapper
 
-    from mmdense.analysis.training_step import training_step
+    from mmdense.analysis.benchmarks.steps import training_step
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available',
                         lambda: True)
     config = small(method)
@@ -274,7 +274,7 @@ def test_mmengines_wrapper_trains(method, monkeypatch):
     *(('compile', method) for method in [*SMALL, *MASK_RCNN])
 ])
 def test_a_network_trains(method, way):
-    from mmdense.analysis.training_step import training_step
+    from mmdense.analysis.benchmarks.steps import training_step
     torch._dynamo.reset()
     step = training_step(small(method), 2, way)
     losses = [step() for _ in range(4)]

@@ -13,7 +13,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS, DefaultScope
 
-from mmdense.analysis import complexity
+from mmdense import networks
 
 HERE = Path(__file__).parent
 
@@ -87,7 +87,7 @@ OWN = [
 def from_text(text, folder):
     path = folder / 'own.py'
     path.write_text(text)
-    return complexity.load_config(path)
+    return networks.load_config(path)
 
 
 def built_types(config, network):
@@ -129,11 +129,11 @@ def test_a_pasted_block_builds_and_runs(text, tmp_path, monkeypatch):
     pytest.importorskip(host)
     config = from_text(text, tmp_path)
     name = base.partition('::')[2]
-    plain = complexity.load_config(
+    plain = networks.load_config(
         Path(importlib.import_module(host).__file__).parent / '.mim/configs'
         / name)
     assert config.to_dict() != plain.to_dict(), 'changes nothing'
-    build, networks = complexity.build_model, []
+    build, networks = networks.build_model, []
     monkeypatch.setattr(complexity, 'build_model', lambda config: (
         networks.append(build(config)) or networks[-1]))
     shape = configs.small_shape(config, host)
@@ -173,7 +173,7 @@ def counted_rows():
 def test_a_page_prints_the_parameters_of_its_network(path, row):
     pytest.importorskip(path.parts[-3])
     with configs.quick_weights():
-        network = complexity.build_model(complexity.load_config(path))
+        network = networks.build_model(networks.load_config(path))
     parts = dict(network.named_parameters())
     count = sum(part.numel() for part in parts.values())
     rates = sum(part.numel() for name, part in parts.items()
@@ -218,7 +218,7 @@ def test_weights_of_the_papers_stem_get_the_names_of_mmseg(
     pytest.importorskip('mmseg')
     path = next((ROOT / 'configs/mmseg/pyramid_attention').glob(
         'pyramid-attention_r101-d16_*_voc12aug-512x512.py'))
-    config = complexity.load_config(path)
+    config = networks.load_config(path)
     with configs.quick_weights(), \
             DefaultScope.overwrite_default_scope('mmseg'):
         backbone = MODELS.build(config.model.backbone)

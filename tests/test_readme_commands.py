@@ -22,8 +22,8 @@ import pytest
 import torch
 
 from mmdense.analysis import evidence
-from mmdense.analysis.complexity import build_model, load_config
 from mmdense.config_path import config_path
+from mmdense.networks import build_model, load_config
 from mmdense.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]

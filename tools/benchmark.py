@@ -20,9 +20,11 @@ import warnings
 
 import torch
 
-from mmdense.analysis import complexity, network_benchmark
-from mmdense.analysis.benchmark import measure, use_threads
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense import networks
+from mmdense.analysis import complexity
+from mmdense.analysis.benchmarks import networks as network_benchmark
+from mmdense.analysis.benchmarks.measuring import measure, use_threads
+from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -81,11 +83,11 @@ def main(argv: list[str] | None = None) -> int:
     # The hosts' remarks on optional packages do not concern a benchmark.
     warnings.simplefilter('ignore')
     try:
-        config = complexity.load_config(args.config, args.cfg_options)
-        shape = tuple(args.shape or complexity.input_shape(config))
-        model = complexity.build_model(copy.deepcopy(config))
+        config = networks.load_config(args.config, args.cfg_options)
+        shape = tuple(args.shape or networks.input_shape(config))
+        model = networks.build_model(copy.deepcopy(config))
         total = complexity.count_model(
-            model, shape, complexity.input_channels(model))[0].total
+            model, shape, networks.input_channels(model))[0].total
         load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0
         print(f'{args.batch} x {shape[0]}x{shape[1]} on {args.device}, '
               f'{args.threads} threads, {args.clock} time, load {load:.1f}, '

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 
-from mmdense.analysis import complexity, network_benchmark
-from mmdense.analysis.benchmark import compare
+from mmdense import networks
+from mmdense.analysis.benchmarks import networks as network_benchmark
+from mmdense.analysis.benchmarks.measuring import compare
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -40,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     names = (args.a, args.b)
     try:
-        configs = [complexity.load_config(name) for name in names]
-        shape = tuple(args.shape or complexity.input_shape(configs[0]))
+        configs = [networks.load_config(name) for name in names]
+        shape = tuple(args.shape or networks.input_shape(configs[0]))
         calls = [
             network_benchmark.inference(config, shape, args.batch,
                                         args.device) for config in configs

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from mmdense.analysis.operator_benchmark import (
+from mmdense.analysis.benchmarks.ops import (
     BATCH,
     ROWS,
     Row,

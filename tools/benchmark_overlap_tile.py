@@ -12,9 +12,9 @@ import warnings
 
 import torch
 
-from mmdense.analysis import complexity
-from mmdense.analysis.benchmark import compare
-from mmdense.analysis.tile_benchmark import tiled_and_bare
+from mmdense import networks
+from mmdense.analysis.benchmarks.measuring import compare
+from mmdense.analysis.benchmarks.overlap_tile import tiled_and_bare
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     warnings.simplefilter('ignore')
     torch.set_num_threads(args.threads)
     try:
-        model = complexity.build_model(complexity.load_config(args.config))
+        model = networks.build_model(networks.load_config(args.config))
         if args.tile:
             model.test_cfg['tile'] = tuple(args.tile)
         tiled, bare, number = tiled_and_bare(model, tuple(args.size))

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from mmdense.analysis import complexity
-from mmdense.analysis.benchmark import compare, use_threads
-from mmdense.analysis.training_step import WAYS, training_step
+from mmdense import networks
+from mmdense.analysis.benchmarks.measuring import compare, use_threads
+from mmdense.analysis.benchmarks.steps import WAYS, training_step
 
 # Where a config clips its gradients, mmengine records their norm, and that is
 # compiled anew at every step until torch gives it up after eight.
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     print('| --- |' + ' --- |' * (len(args.ways) + 1))
     for name in args.configs:
         try:
-            config = complexity.load_config(name)
+            config = networks.load_config(name)
             eager = training_step(config, args.batch)
             ratios = [
                 compare(

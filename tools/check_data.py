@@ -10,9 +10,9 @@ with 1 if there is any, with 2 where there is nothing to look at.
 import argparse
 import sys
 
-from mmdense.analysis import complexity
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense import networks
 from mmdense.engine.data_check import config_faults
+from mmdense.networks.options import add_cfg_options
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        config = complexity.load_config(args.config, args.cfg_options)
+        config = networks.load_config(args.config, args.cfg_options)
     except ValueError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2

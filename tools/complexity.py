@@ -13,8 +13,9 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-from mmdense.analysis import complexity
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense import networks
+from mmdense.analysis import complexity, paper_figures
+from mmdense.networks.options import add_cfg_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
@@ -57,11 +58,11 @@ def measure(path: str | Path,
             shape: tuple[int, int] | None = None,
             options: dict | None = None) -> dict:
     """Counts one config; keys result, shape, channels and device."""
-    config = complexity.load_config(path, options)
+    config = networks.load_config(path, options)
     try:
-        shape = tuple(shape or complexity.input_shape(config))
-        model = complexity.build_model(config)
-        channels = complexity.input_channels(model)
+        shape = tuple(shape or networks.input_shape(config))
+        model = networks.build_model(config)
+        channels = networks.input_channels(model)
         result, device = complexity.count_model(model, shape, channels)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
@@ -91,7 +92,7 @@ def print_table(path: str, found: dict, depth: int) -> None:
               'that belong to no layer')
 
 
-def print_comparison(rows: list[complexity.Comparison]) -> None:
+def print_comparison(rows: list[paper_figures.Comparison]) -> None:
     def mark(match):
         return {None: '', True: 'match', False: 'NO MATCH'}[match]
 
@@ -108,18 +109,18 @@ def print_comparison(rows: list[complexity.Comparison]) -> None:
               + (f'\n{"":{wide}}   {row.note}' if row.note else ''))
 
 
-def comparisons(config: str | None) -> list[complexity.Comparison]:
+def comparisons(config: str | None) -> list[paper_figures.Comparison]:
     """The rows of ``config``, or of all configs, each network run once."""
     path = None
     if config is not None:
-        path = Path(complexity.load_config(config).filename)
-    rows = complexity.paper_rows(CONFIGS, path)
+        path = Path(networks.load_config(config).filename)
+    rows = paper_figures.paper_rows(CONFIGS, path)
     measured, compared = {}, []
     for row in rows:
         key = row['config'], tuple(row.get('shape') or ())
         if key not in measured:
             measured[key] = measure(*key)['result']
-        compared.append(complexity.compare(row, measured[key]))
+        compared.append(paper_figures.compare(row, measured[key]))
     return compared
 
 
@@ -147,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def as_json(found: dict | None, depth: int,
-            rows: list[complexity.Comparison] | None) -> dict:
+            rows: list[paper_figures.Comparison] | None) -> dict:
     out = {}
     if found:
         result = found['result']

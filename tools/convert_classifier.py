@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from mmdense.analysis.complexity import build_model, load_config
-from mmdense.engine.checkpoint import read_checkpoint, weights_of
-from mmdense.engine.classifier_weights import convert_classifier
-from mmdense.engine.whole_files import WholeFileBackend
+from mmdense.checkpoints.classifier_weights import convert_classifier
+from mmdense.checkpoints.reading import read_checkpoint, weights_of
+from mmdense.checkpoints.whole_files import WholeFileBackend
+from mmdense.networks import build_model, load_config
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -13,8 +13,8 @@ import warnings
 from pathlib import Path
 
 from mmdense.analysis import dilation_rates
-from mmdense.analysis.complexity import load_config
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense.networks import load_config
+from mmdense.networks.options import add_cfg_options
 
 PANELS = 16
 

@@ -15,9 +15,10 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmdense.analysis import complexity, exporting
-from mmdense.analysis.config_options import add_cfg_options
-from mmdense.analysis.network import load_network
+from mmdense import networks
+from mmdense.networks import exporting
+from mmdense.networks.options import add_cfg_options
+from mmdense.networks.trained import load_network
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -52,10 +53,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def export(args: argparse.Namespace) -> list[exporting.Difference]:
     if args.format == 'onnx':
         exporting.check_onnx_packages()
-    config = complexity.load_config(args.config, args.cfg_options)
-    shape = tuple(args.shape or complexity.input_shape(config))
+    config = networks.load_config(args.config, args.cfg_options)
+    shape = tuple(args.shape or networks.input_shape(config))
     model = load_network(config, args.checkpoint)
-    channels = complexity.input_channels(model)
+    channels = networks.input_channels(model)
     program, free = exporting.program_of(model, shape, channels,
                                          args.fixed_size)
     args.out.parent.mkdir(parents=True, exist_ok=True)

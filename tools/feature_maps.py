@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 from mmengine.registry import DefaultScope
 
-from mmdense.analysis import feature_maps, prediction
-from mmdense.analysis.complexity import load_config
-from mmdense.analysis.config_options import add_cfg_options
-from mmdense.analysis.network import load_network
+from mmdense.analysis import feature_maps
+from mmdense.networks import load_config, prediction
+from mmdense.networks.options import add_cfg_options
+from mmdense.networks.trained import load_network
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -16,10 +16,9 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-from mmdense.analysis import prediction
-from mmdense.analysis.complexity import load_config
-from mmdense.analysis.config_options import add_cfg_options
-from mmdense.analysis.network import load_network
+from mmdense.networks import load_config, prediction
+from mmdense.networks.options import add_cfg_options
+from mmdense.networks.trained import load_network
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -16,10 +16,10 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmdense.analysis.complexity import build_model, load_config
-from mmdense.analysis.config_options import add_cfg_options
-from mmdense.engine.checkpoint import load_weights
+from mmdense.checkpoints.reading import load_weights
 from mmdense.mmpose.of_predictor import by_predictor
+from mmdense.networks import build_model, load_config
+from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

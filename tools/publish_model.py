@@ -12,7 +12,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from mmdense.engine.publishing import publish
+from mmdense.checkpoints.publishing import publish
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -10,7 +10,7 @@ import warnings
 
 import torch
 
-from mmdense.analysis import complexity
+from mmdense import networks
 from mmdense.analysis.receptive_field import Field, receptive_fields
 
 
@@ -38,12 +38,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def fields_of(path: str, shape: tuple[int, int] | None) -> dict[str, Field]:
-    config = complexity.load_config(path)
+    config = networks.load_config(path)
     try:
-        shape = tuple(shape or complexity.input_shape(config))
-        model = complexity.build_model(config)
+        shape = tuple(shape or networks.input_shape(config))
+        model = networks.build_model(config)
         image = torch.empty(
-            1, complexity.input_channels(model), *shape, device='meta')
+            1, networks.input_channels(model), *shape, device='meta')
         return receptive_fields(model.to('meta'), image, None, mode='tensor')
     except (ValueError, RuntimeError, NotImplementedError) as error:
         raise ValueError(f'{path}: {error}') from error

@@ -8,8 +8,8 @@ Of an installed wheel, `mim test mmdense NAME.py -C CHECKPOINT` runs this file.
 """
 import sys
 
-from mmdense.analysis.host_tools import run_host_script
-from mmdense.engine.checkpoint import read_checkpoint
+from mmdense.checkpoints.reading import read_checkpoint
+from mmdense.networks.host_scripts import run_host_script
 
 
 def main(argv: list[str] | None = None) -> int:

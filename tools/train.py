@@ -9,9 +9,9 @@ Of an installed wheel, `mim train mmdense NAME.py` runs this file.
 import json
 import sys
 
-from mmdense.analysis.complexity import load_config
-from mmdense.analysis.host_tools import run_host_script
 from mmdense.engine.data_check import config_faults
+from mmdense.networks import load_config
+from mmdense.networks.host_scripts import run_host_script
 
 
 def main(argv: list[str] | None = None) -> int:

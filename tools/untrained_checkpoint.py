@@ -10,8 +10,8 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
-from mmdense.analysis.complexity import build_model, load_config
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense.networks import build_model, load_config
+from mmdense.networks.options import add_cfg_options
 
 
 def main(argv: list[str] | None = None) -> int:

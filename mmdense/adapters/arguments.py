@@ -1,7 +1,7 @@
 """Checks of what configs say, where a host would fail without a name."""
 from collections.abc import Iterable
 
-from mmdense.modules.arguments import check_positive, check_sequence
+from mmdense.arguments import check_positive, check_sequence
 
 
 def check_positives(**lists) -> None:

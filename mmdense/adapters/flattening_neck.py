@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmdense.modules.arguments import check_axes, check_sequence
+from mmdense.arguments import check_axes, check_sequence
 from mmdense.modules.flattening import FlatteningModule
 from mmdense.registry import MODELS
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_at_least,
     check_axes,
     check_sequence,

@@ -4,7 +4,7 @@ import re
 from mmcv.cnn import build_conv_layer
 from torch import nn
 
-from mmdense.adapters.arguments import check_config
+from mmdense.arguments import check_config
 from mmdense.registry import MODELS
 
 

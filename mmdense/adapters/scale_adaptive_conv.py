@@ -4,7 +4,7 @@ from mmcv.ops import deform_conv2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_map, check_pair, check_positive
+from mmdense.arguments import check_map, check_pair, check_positive
 from mmdense.registry import MODELS
 
 # Samples mmcv unrolls at a time, at most; it wants a divisor of the batch.

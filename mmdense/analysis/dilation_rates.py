@@ -20,9 +20,9 @@ from mmengine.runner import Runner
 from scipy.stats import rankdata
 from torch import Tensor, inference_mode, nn
 
-from mmdense.analysis.complexity import build_model
-from mmdense.engine.checkpoint import load_weights
+from mmdense.checkpoints.reading import load_weights
 from mmdense.modules.adaptive_dilated_conv import DilationRateRegression
+from mmdense.networks import build_model
 
 GROUPS = ('small', 'medium', 'large')
 # In square pixels of the image; a box on the bound belongs to the larger.

@@ -33,8 +33,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmdense import networks
 from mmdense.analysis import complexity
-from mmdense.analysis.config_options import add_cfg_options
+from mmdense.networks.options import add_cfg_options
 
 DEFINITIONS = Path(__file__).with_name('comparisons.json')
 NO_DIFFERENCE = 'no difference shown'
@@ -67,12 +68,12 @@ class Arm:
         """The arm's whole config.
 
         Raises:
-            ValueError: As :func:`mmdense.analysis.complexity.load_config`.
+            ValueError: As :func:`mmdense.networks.load_config`.
         """
         parser = argparse.ArgumentParser()
         add_cfg_options(parser)
         words = ['--cfg-options', *self.options] if self.options else []
-        return complexity.load_config(
+        return networks.load_config(
             self.config, parser.parse_args(words).cfg_options)
 
 
@@ -294,7 +295,7 @@ def train(arm: Arm, seed: int, folder: Path, resume: bool) -> int:
     What it prints is added to ``folder/train.log``.
     """
     command = [
-        sys.executable, '-m', 'mmdense.analysis.host_tools', 'train',
+        sys.executable, '-m', 'mmdense.networks.host_scripts', 'train',
         str(arm.config), '--work-dir',
         str(folder), *(['--resume'] if resume else []), '--cfg-options',
         f'randomness.seed={seed}', *arm.options
@@ -403,10 +404,10 @@ def count(arm: Arm) -> dict | None:
     """
     config = arm.read()
     try:
-        model = complexity.build_model(config)
-        channels = complexity.input_channels(model)
+        model = networks.build_model(config)
+        channels = networks.input_channels(model)
         counted, _ = complexity.count_model(
-            model, complexity.input_shape(config), channels)
+            model, networks.input_shape(config), channels)
     except ValueError:
         return None
     return dict(params=counted.total.params, macs=counted.total.macs)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmdense.modules.arguments import check_map
+from mmdense.arguments import check_map
 
 aten = torch.ops.aten
 # Operators that read the whole map at each position they write.

@@ -1,8 +1,8 @@
 """Seeded synthetic data sets in the formats the hosts read."""
-from mmdense.datasets.detection import make_detection_set
-from mmdense.datasets.membranes import make_membrane_set
-from mmdense.datasets.pose import make_pose_set
-from mmdense.datasets.segmentation import make_segmentation_set
+from mmdense.datasets.synthetic.detection import make_detection_set
+from mmdense.datasets.synthetic.membranes import make_membrane_set
+from mmdense.datasets.synthetic.pose import make_pose_set
+from mmdense.datasets.synthetic.segmentation import make_segmentation_set
 
 __all__ = [
     'make_detection_set', 'make_membrane_set', 'make_pose_set',

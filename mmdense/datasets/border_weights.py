@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from mmdense.modules.arguments import check_array, check_positive_number
+from mmdense.arguments import check_array, check_positive_number
 
 # What a weight may lack: below float32's resolution at 1.
 NEGLIGIBLE = 1e-8

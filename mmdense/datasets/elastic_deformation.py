@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_array, check_size
+from mmdense.arguments import check_array, check_size
 
 INTERPOLATIONS = dict(
     nearest=cv2.INTER_NEAREST,

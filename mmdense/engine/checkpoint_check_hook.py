@@ -7,13 +7,13 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch import nn
 
-from mmdense.engine.checkpoint import (
+from mmdense.checkpoints.reading import (
     is_whole,
     misfit,
     read_checkpoint,
     weights_of,
 )
-from mmdense.engine.whole_files import WholeFileBackend
+from mmdense.checkpoints.whole_files import WholeFileBackend
 from mmdense.registry import HOOKS
 
 

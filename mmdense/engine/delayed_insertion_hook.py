@@ -8,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdense.modules.arguments import check_at_least
+from mmdense.arguments import check_at_least
 from mmdense.modules.insertable import Insertable
 from mmdense.registry import HOOKS
 

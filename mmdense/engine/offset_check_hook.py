@@ -2,7 +2,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import check_positive
 from mmdense.modules.feature_shift import ChannelShift
 from mmdense.registry import HOOKS
 

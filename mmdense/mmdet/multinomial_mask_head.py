@@ -3,7 +3,7 @@ import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from torch import Tensor
 
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import check_positive
 from mmdense.registry import MODELS
 
 CROSS_ENTROPY = dict(type='CrossEntropyLoss')

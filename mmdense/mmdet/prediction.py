@@ -4,8 +4,8 @@ from mmdet.apis import inference_detector
 from mmdet.structures import DetDataSample
 from torch import nn
 
-from mmdense.analysis.prediction import check_pipeline as check
-from mmdense.analysis.prediction import run_lengths
+from mmdense.networks.prediction import check_pipeline as check
+from mmdense.networks.prediction import run_lengths
 
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 

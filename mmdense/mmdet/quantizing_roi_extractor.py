@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 from torchvision.ops import roi_pool
 
-from mmdense.adapters.arguments import check_config
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_at_least,
+    check_config,
     check_pair,
     check_positive_number,
 )

@@ -5,7 +5,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor
 
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import check_positive
 from mmdense.modules.rearrangement import fold, unfold
 from mmdense.registry import MODELS
 

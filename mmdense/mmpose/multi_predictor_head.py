@@ -11,8 +11,7 @@ from mmpose.registry import MODELS as HOST_MODELS
 from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor, nn
 
-from mmdense.adapters.arguments import check_positives
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import check_positive, check_positives
 from mmdense.modules.keypoint_predictor import ENLARGED, KeypointPredictor
 from mmdense.registry import MODELS
 

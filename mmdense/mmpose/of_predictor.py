@@ -3,8 +3,7 @@ from collections.abc import Sequence
 
 from mmpose.registry import METRICS as HOST_METRICS
 
-from mmdense.adapters.arguments import check_config
-from mmdense.modules.arguments import check_sequence
+from mmdense.arguments import check_config, check_sequence
 from mmdense.registry import METRICS
 
 

@@ -5,7 +5,7 @@ from mmpose.apis import inference_topdown
 from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
-from mmdense.analysis.prediction import check_pipeline
+from mmdense.networks.prediction import check_pipeline
 
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 

@@ -2,8 +2,7 @@
 from mmpose.models.backbones import ResNet
 from torch import Tensor
 
-from mmdense.adapters.arguments import check_options, check_positives
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import check_options, check_positive, check_positives
 from mmdense.modules.feature_shift import FeatureShiftModule
 from mmdense.registry import MODELS
 

@@ -4,7 +4,7 @@ from unittest import mock
 import numpy as np
 from mmpose.evaluation.metrics import PCKAccuracy
 
-from mmdense.modules.arguments import check_positive_number, check_sequence
+from mmdense.arguments import check_positive_number, check_sequence
 from mmdense.registry import METRICS
 
 

@@ -7,16 +7,16 @@ import torch
 from mmengine.evaluator import BaseMetric
 from scipy import ndimage
 
-from mmdense.analysis.cell_overlap import cell_overlaps
-from mmdense.analysis.membrane_errors import (
-    pixel_error,
-    rand_error,
-    warping_error,
-)
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_at_least,
     check_sequence,
     check_share,
+)
+from mmdense.metrics.cell_overlap import cell_overlaps
+from mmdense.metrics.membrane_errors import (
+    pixel_error,
+    rand_error,
+    warping_error,
 )
 from mmdense.registry import METRICS
 
@@ -31,7 +31,7 @@ class MembraneMetric(BaseMetric):
     """Pixel, Rand and warping error at the best of several thresholds.
 
     The probability of a cell, the softmax of the logits, is thresholded;
-    each error of :mod:`mmdense.analysis.membrane_errors` is averaged over the
+    each error of :mod:`mmdense.metrics.membrane_errors` is averaged over the
     images, and its smallest average is given with the threshold that had it.
     The lecture (slide 31) speaks of 10 levels and does not say which.
 
@@ -94,7 +94,7 @@ class CellOverlapMetric(BaseMetric):
     """``SEG``, the mean intersection over union of all true cells.
 
     Cells are the 4-connected pieces of one class; how they are matched says
-    :func:`~mmdense.analysis.cell_overlap.cell_overlaps`. NaN without cells.
+    :func:`~mmdense.metrics.cell_overlap.cell_overlaps`. NaN without cells.
     As in mmseg's ``IoUMetric``, pixels that are ignored in the truth do not
     count, whatever is predicted there: they belong to no cell of either map.
 

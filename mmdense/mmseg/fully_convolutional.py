@@ -10,8 +10,7 @@ from mmengine.model import BaseModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
-from mmdense.adapters.arguments import check_config
-from mmdense.mmseg.several_maps import check_maps
+from mmdense.arguments import check_config, check_maps
 from mmdense.modules.convolutional_classifier import (
     ConvolutionalAlexNet,
     ConvolutionalGoogLeNet,

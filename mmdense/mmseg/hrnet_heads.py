@@ -11,7 +11,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import FCNHead, OCRHead
 from torch import nn
 
-from mmdense.mmseg.several_maps import check_maps
+from mmdense.arguments import check_maps
 from mmdense.registry import MODELS
 
 STREAMS = (0, 1, 2, 3)

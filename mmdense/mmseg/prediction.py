@@ -4,8 +4,8 @@ from mmseg.apis import inference_model
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from mmdense.analysis.prediction import check_pipeline as check
-from mmdense.analysis.prediction import run_lengths
+from mmdense.networks.prediction import check_pipeline as check
+from mmdense.networks.prediction import run_lengths
 
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 

@@ -9,9 +9,12 @@ from mmcv.cnn import build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from mmdense.adapters.arguments import check_config, check_options
-from mmdense.mmseg.several_maps import check_maps
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import (
+    check_config,
+    check_maps,
+    check_options,
+    check_positive,
+)
 from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
 from mmdense.modules.global_attention_upsample import GlobalAttentionUpsample
 from mmdense.modules.squeeze_excite_attention import SqueezeExciteAttention

@@ -7,11 +7,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
-from mmdense.analysis.segmentation_scores import (
+from mmdense.arguments import check_at_least
+from mmdense.metrics.segmentation_scores import (
     confusion_matrix,
     segmentation_scores,
 )
-from mmdense.modules.arguments import check_at_least
 from mmdense.registry import METRICS
 
 SCORES = ('pixel_accuracy', 'mean_accuracy', 'mean_iu',
@@ -23,7 +23,7 @@ class SegmentationScores(BaseMetric):
     """Pixel accuracy, mean accuracy, mean IU, frequency-weighted IU in %.
 
     From one confusion matrix of all images, see
-    :func:`~mmdense.analysis.segmentation_scores.segmentation_scores`, also
+    :func:`~mmdense.metrics.segmentation_scores.segmentation_scores`, also
     for classes that are absent. Where mmseg's ``IoUMetric`` passes over a
     label outside the classes, this refuses it.
 

@@ -1,8 +1,7 @@
 """Checks of what a head on several of the backbone's maps is told."""
 import math
 
-from mmdense.adapters.arguments import check_positives
-from mmdense.modules.arguments import check_at_least, check_sequence
+from mmdense.arguments import check_at_least, check_positives, check_sequence
 
 
 def check_maps(in_channels, in_index) -> None:

@@ -11,15 +11,15 @@ from mmcv.transforms.utils import cache_randomness
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 
-from mmdense.datasets.border_weights import border_weights
-from mmdense.datasets.elastic_deformation import deform, displacement_field
-from mmdense.datasets.writing import write_bytes
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_array,
     check_at_least,
     check_sequence,
     check_spread,
 )
+from mmdense.datasets.border_weights import border_weights
+from mmdense.datasets.elastic_deformation import deform, displacement_field
+from mmdense.datasets.writing import write_bytes
 from mmdense.registry import TRANSFORMS
 
 WEIGHTS = 'gt_weight_map'

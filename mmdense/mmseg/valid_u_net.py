@@ -10,8 +10,7 @@ from mmseg.models.losses import accuracy
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from mmdense.adapters.arguments import check_options
-from mmdense.modules.arguments import check_positive
+from mmdense.arguments import check_options, check_positive
 from mmdense.modules.overlap_tile import overlap_tile
 from mmdense.modules.u_net import UNet, context, crop_center
 from mmdense.registry import MODELS

@@ -4,7 +4,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_map,
     check_pair,
     check_positive,

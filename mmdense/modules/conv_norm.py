@@ -4,7 +4,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.arguments import check_map, check_positive
 
 Norm = Callable[[int], nn.Module]
 

@@ -19,7 +19,7 @@ from torchvision.models.googlenet import (
     InceptionAux,
 )
 
-from mmdense.modules.arguments import check_map, check_positive, check_share
+from mmdense.arguments import check_map, check_positive, check_share
 
 PADDING = 100
 

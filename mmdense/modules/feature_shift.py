@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_map,
     check_positive,
     check_spread,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import check_map, check_positive, check_sequence
+from mmdense.arguments import check_map, check_positive, check_sequence
 from mmdense.modules.rearrangement import Rearrangement, channel_shuffle
 
 

@@ -6,7 +6,7 @@ Semantic Segmentation*, arXiv:1805.10180, Section 3.2, Fig. 4, Table 3.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import (
     Norm,
     conv_norm,

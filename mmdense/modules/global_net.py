@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import check_map, check_positive, check_sequence
+from mmdense.arguments import check_map, check_positive, check_sequence
 from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 
 

@@ -8,7 +8,7 @@ import functools
 
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 
 ENLARGED = ('heatmaps', 'features')

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_at_least,
     check_map,
     check_positive,

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_at_least,
     check_axes,
     check_map,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_at_least,
     check_axes,
     check_map,

@@ -8,7 +8,7 @@ arXiv:1805.10180; the gate is that of J. Hu, L. Shen and G. Sun,
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdense.modules.arguments import check_map, check_positive
+from mmdense.arguments import check_map, check_positive
 from mmdense.modules.conv_norm import Norm, conv_norm, init_conv_norms
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mmdense.modules.arguments import (
+from mmdense.arguments import (
     check_at_least,
     check_map,
     check_positive,

@@ -8,8 +8,10 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmdense.analysis import complexity
-from mmdense.analysis.complexity import count, prints_as
+from mmdense import networks
+from mmdense.analysis import complexity, paper_figures
+from mmdense.analysis.complexity import count
+from mmdense.analysis.paper_figures import prints_as
 from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
 
 
@@ -57,7 +59,7 @@ def test_equals_the_flop_counter_on_a_pose_network_with_deconvolutions():
             head=dict(
                 type='HeatmapHead', in_channels=512, out_channels=16,
                 loss=dict(type='KeypointMSELoss')))))
-    model = complexity.build_model(config).to('meta')
+    model = networks.build_model(config).to('meta')
     x = torch.empty(1, 3, 96, 64, device='meta')
     expected = flop_counter_macs(model, x, None, mode='tensor')
     result, device = complexity.count_model(model, (96, 64))
@@ -79,7 +81,7 @@ def test_equals_the_flop_counter_on_a_segmentation_network():
             auxiliary_head=dict(
                 type='FCNHead', in_channels=256, channels=16, in_index=2,
                 num_classes=7))))
-    model = complexity.build_model(config).to('meta')
+    model = networks.build_model(config).to('meta')
     x = torch.empty(1, 3, 64, 96, device='meta')
     expected = flop_counter_macs(model, x, None, mode='tensor')
     result, _ = complexity.count_model(model, (64, 96))
@@ -205,10 +207,10 @@ def test_a_two_stage_detector_counts_all_proposals_and_a_hundred_masks(
     file.write_text(f"_base_ = '{TWO_STAGE}'\n"
                     "model = dict(backbone=dict(depth=18), "
                     "neck=dict(in_channels=[64, 128, 256, 512]))\n")
-    config = complexity.load_config(file)
-    assert complexity.input_shape(config) == (800, 1344)
+    config = networks.load_config(file)
+    assert networks.input_shape(config) == (800, 1344)
     result, device = complexity.count_model(
-        complexity.build_model(config), (64, 96))
+        networks.build_model(config), (64, 96))
     assert result.modules['rpn_head'].macs > 0
     box = 256 * 49 * 1024 + 1024**2 + 1024 * (81 + 4 * 80)
     assert device == 'meta'
@@ -240,13 +242,13 @@ def test_a_two_stage_detector_counts_all_proposals_and_a_hundred_masks(
             ]))), (320, 480)),
 ])
 def test_input_shape_is_height_then_width(config, shape):
-    assert complexity.input_shape(Config(config)) == shape
+    assert networks.input_shape(Config(config)) == shape
 
 
 def test_a_config_without_a_size_asks_for_shape():
     config = Config(dict(model={}))
     with pytest.raises(ValueError, match='no input size: give --shape'):
-        complexity.input_shape(config)
+        networks.input_shape(config)
 
 
 def test_rounding_follows_the_printed_digits():
@@ -267,26 +269,26 @@ def result_of(**tally):
 
 def test_a_row_matches_by_digits_and_by_the_unit():
     good = result_of(params=12000, macs=10**9 + 10**6, paper_macs=2 * 2**30)
-    row = complexity.compare(ROW, good)
+    row = paper_figures.compare(ROW, good)
     assert row.params_match and row.gflops_match and row.exact
     off = result_of(params=12001, macs=10**9, paper_macs=2 * 2**30)
-    assert complexity.compare(ROW, off).exact is False
+    assert paper_figures.compare(ROW, off).exact is False
     far = result_of(params=12000, macs=10**9 + 2 * 10**6,
                     paper_macs=10**9)
-    row = complexity.compare(ROW, far)
+    row = paper_figures.compare(ROW, far)
     assert row.exact is False and row.gflops_match is False
 
 
 def test_a_row_can_ask_for_one_part_of_the_network():
     row = dict(ROW, part='neck', computed_params=7, computed_macs=None,
                paper_gflops=None)
-    compared = complexity.compare(row, result_of(params=12000))
+    compared = paper_figures.compare(row, result_of(params=12000))
     assert compared.exact and compared.params == 7
     assert compared.gflops_match is None
 
 
 def test_every_row_of_the_papers_is_complete():
-    rows = json.loads(complexity.PAPER_FIGURES.read_text())
+    rows = json.loads(paper_figures.PAPER_FIGURES.read_text())
     assert len({row['id'] for row in rows}) == len(rows)
     allowed = {
         'id', 'config', 'part', 'shape', 'paper_params_M', 'paper_gflops',
@@ -294,7 +296,7 @@ def test_every_row_of_the_papers_is_complete():
     }
     for row in rows:
         assert set(row) <= allowed, row['id']
-        assert row['convention'] in complexity.CONVENTIONS, row['id']
+        assert row['convention'] in paper_figures.CONVENTIONS, row['id']
         for key in ('paper_params_M', 'paper_gflops'):
             assert isinstance(row.get(key), str | None), (
                 f'{row["id"]}: {key} keeps its printed digits as a string')

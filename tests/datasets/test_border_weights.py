@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmdense.datasets.border_weights import border_distances, border_weights
-from mmdense.datasets.membranes import membrane_slice
+from mmdense.datasets.synthetic.membranes import membrane_slice
 
 
 def naive_distances(cells):

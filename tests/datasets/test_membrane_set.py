@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmdense.datasets import make_membrane_set
-from mmdense.datasets.membranes import membrane_slice
+from mmdense.datasets.synthetic.membranes import membrane_slice
 
 
 @pytest.fixture(scope='module')

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from mmdense.datasets import make_detection_set, make_segmentation_set
-from mmdense.datasets.objects import VOC_CLASSES, object_scene
-from mmdense.datasets.segmentation import label_map, voc_palette
+from mmdense.datasets.synthetic.objects import VOC_CLASSES, object_scene
+from mmdense.datasets.synthetic.segmentation import label_map, voc_palette
 
 HEIGHT, WIDTH = 96, 128
 

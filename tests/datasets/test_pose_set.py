@@ -6,14 +6,14 @@ import pytest
 from scipy.io import loadmat
 
 from mmdense.datasets import make_pose_set
-from mmdense.datasets.figure import (
+from mmdense.datasets.synthetic.figure import (
     COCO_JOINTS,
     COCO_SKELETON,
     MPII_JOINTS,
     Placed,
     random_figure,
 )
-from mmdense.datasets.pose import (
+from mmdense.datasets.synthetic.pose import (
     DIFFICULTIES,
     describe_person,
     pose_scene,

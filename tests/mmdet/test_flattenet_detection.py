@@ -19,7 +19,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
-from mmdense.analysis import complexity  # noqa: E402
+from mmdense import networks  # noqa: E402
 from mmdense.datasets import make_detection_set  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'mmdet' / 'flattenet'
@@ -42,7 +42,7 @@ def test_network_is_that_of_table_9():
         dict(groups_first=32, groups_second=32, kernel_size=5, multiplier=2)
     ]
     with torch.device('meta'):
-        model = complexity.build_model(config)
+        model = networks.build_model(config)
     deformable = {
         name: module
         for name, module in model.named_modules()

@@ -15,6 +15,7 @@ from mmpose.models import ResNet  # noqa: E402
 from mmpose.registry import METRICS  # noqa: E402
 from mmpose.testing import get_packed_inputs  # noqa: E402
 
+from mmdense import networks  # noqa: E402
 from mmdense.analysis import complexity  # noqa: E402
 from mmdense.mmpose.multi_predictor_head import MultiPredictorHead  # noqa: E402,E501
 from mmdense.mmpose.of_predictor import OfPredictor  # noqa: E402
@@ -208,8 +209,8 @@ def test_option_a_has_its_counts(name, params, macs):
     config.model.head.early = 'heatmaps'
     # Building skips its random numbers on the meta device.
     with torch.device('meta'):
-        model = complexity.build_model(config)
-    total = complexity.count_model(model, complexity.input_shape(config))[0]
+        model = networks.build_model(config)
+    total = complexity.count_model(model, networks.input_shape(config))[0]
     assert (total.total.params, total.total.macs) == (params, macs)
 
 

@@ -6,7 +6,7 @@ from mmengine.registry import METRICS
 
 pytest.importorskip('mmseg')
 
-from mmdense.analysis.membrane_errors import (  # noqa: E402
+from mmdense.metrics.membrane_errors import (  # noqa: E402
     pixel_error,
     rand_error,
     warping_error,

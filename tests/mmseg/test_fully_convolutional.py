@@ -19,7 +19,7 @@ from mmengine.structures import PixelData  # noqa: E402
 from mmseg.registry import DATASETS, METRICS, MODELS  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
 
-from mmdense.analysis import complexity  # noqa: E402
+from mmdense import networks  # noqa: E402
 from mmdense.analysis.receptive_field import receptive_fields  # noqa: E402
 from mmdense.modules.skip_fusion import bilinear_kernel  # noqa: E402
 
@@ -76,7 +76,7 @@ def build(name, classes=3, seed=0):
 def test_layers_stride_and_field_of_table_1(name, layers, size):
     """Of the score map: the upsampling is counted in none of them."""
     with torch.device('meta'):
-        model = complexity.build_model(parsed(name + VOC))
+        model = networks.build_model(parsed(name + VOC))
     image = torch.empty(1, 3, 500, 500, device='meta')
     fields = receptive_fields(model, image, None, mode='tensor')
     field = fields['decode_head.fusion.scores.0']

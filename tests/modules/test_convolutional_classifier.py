@@ -7,7 +7,7 @@ models = pytest.importorskip('torchvision.models')
 
 from torchvision.models.vgg import VGG, make_layers  # noqa: E402
 
-from mmdense.engine.classifier_weights import convert_classifier  # noqa: E402
+from mmdense.checkpoints.classifier_weights import convert_classifier  # noqa: E402
 from mmdense.modules.convolutional_classifier import (  # noqa: E402
     PADDING,
     ConvolutionalAlexNet,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdense.analysis import network_benchmark
-from mmdense.analysis.complexity import load_config
+from mmdense.analysis.benchmarks import networks as network_benchmark
+from mmdense.networks import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -61,7 +61,7 @@ def test_latency_throughput_and_cost_stand_in_a_row(tool, config, capsys,
     latency, low, _, high, throughput, memory, _ = rows(out)['eager']
     assert (latency, throughput, memory) == ('250.0', '8.0', '-')
     assert float(low) == 237.5 and float(high) == 262.5
-    network = network_benchmark.complexity.build_model(load_config(config))
+    network = network_benchmark.networks.build_model(load_config(config))
     parameters = sum(p.numel() for p in network.parameters())
     assert f'{parameters / 1e6:.3f} M parameters' in out
 
@@ -163,7 +163,7 @@ def test_options_reach_both_the_time_and_the_memory(
             'model.decode_head.num_classes=5']
     assert tool.main(argv) == 0
     assert asked == [{'model.decode_head.num_classes': 5}]
-    network = network_benchmark.complexity.build_model(
+    network = network_benchmark.networks.build_model(
         load_config(config, asked[0]))
     parameters = sum(p.numel() for p in network.parameters())
     assert f'{parameters / 1e6:.3f} M parameters' in capsys.readouterr().out

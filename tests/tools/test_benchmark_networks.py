@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdense.analysis import network_benchmark
-from mmdense.analysis.complexity import load_config
+from mmdense.analysis.benchmarks import networks as network_benchmark
+from mmdense.networks import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """

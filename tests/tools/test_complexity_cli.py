@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdense.analysis import complexity
+from mmdense import networks
 
 pytest.importorskip('mmpose')
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'complexity.py'
@@ -106,7 +106,7 @@ def test_compare_takes_a_config_by_its_name(
         tool, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     name = 'td-hm_flattenet-res18_quick_synthetic-128x96'
-    path = complexity.find_config(name)
+    path = networks.find_config(name)
     rows_of(monkeypatch, tmp_path,
             dict(config=str(path), convention='true', id='one'))
     assert tool.main([name, '--compare', '--json']) == 0

@@ -9,10 +9,8 @@ import torch
 pytest.importorskip('mmpose')
 pytest.importorskip('matplotlib')
 
-from mmdense.analysis.complexity import (  # noqa: E402
-    build_model,
-    load_config,
-)
+from mmdense.analysis.complexity import # noqa: E402     build_model
+from mmdense.networks import load_config
 from mmdense.datasets import make_pose_set  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

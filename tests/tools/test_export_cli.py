@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdense.analysis import exporting
-from mmdense.analysis.complexity import build_model, load_config
+from mmdense.networks import build_model, exporting, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 # Of each method its quick start, with one block a stage and few channels.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mmdense.analysis import feature_maps
-from mmdense.analysis.complexity import build_model, load_config
+from mmdense.networks import build_model, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (ROOT / 'configs' / 'mmpose' / 'flattenet' /

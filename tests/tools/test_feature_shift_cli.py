@@ -8,8 +8,8 @@ import torch
 
 pytest.importorskip('mmpose')
 
-from mmdense.analysis.complexity import build_model, load_config  # noqa: E402
 from mmdense.datasets import make_pose_set  # noqa: E402
+from mmdense.networks import build_model, load_config  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (ROOT / 'configs' / 'mmpose' / 'spatial_shortcut' /

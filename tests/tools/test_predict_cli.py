@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mmdense.analysis.complexity import build_model, load_config
-from mmdense.analysis.network import load_network
 from mmdense.datasets import make_pose_set
+from mmdense.networks import build_model, load_config
+from mmdense.networks.trained import load_network
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = dict(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdense.analysis.host_tools import host_script, run_host_script
+from mmdense.networks.host_scripts import host_script, run_host_script
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = 'td-hm_flattenet-res18_quick_synthetic-128x96'

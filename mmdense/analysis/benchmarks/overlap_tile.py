@@ -1,0 +1,50 @@
+"""What overlapping tiles cost beside the network's own time on them."""
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from mmdense import networks
+
+
+def tiled_and_bare(
+        model: nn.Module, size: tuple[int, int]
+) -> tuple[Callable[[], object], Callable[[], object], int]:
+    """Inference of one image tile by tile, and the network on those tiles.
+
+    The first call mirrors, cuts, runs and joins as a test does; the second
+    runs the network on the same tiles, cut beforehand.
+
+    Args:
+        model (nn.Module): An ``OverlapTileSegmentor``, in eval mode.
+        size (tuple[int, int]): Height and width of the image in pixels.
+
+    Returns:
+        tuple[Callable, Callable, int]: Both calls, and the number of tiles.
+
+    Raises:
+        ValueError: If the model does not tile.
+    """
+    if 'tile' not in (getattr(model, 'test_cfg', None) or {}):
+        raise ValueError('wants a segmentor that tiles, with a tile in its '
+                         f'test_cfg, got {type(model).__name__}')
+    image = torch.randn(
+        1,
+        networks.input_channels(model),
+        *size,
+        generator=torch.Generator().manual_seed(0))
+    tiles = []
+    handle = model.backbone.register_forward_pre_hook(
+        lambda module, inputs: tiles.append(inputs[0].clone()))
+
+    @torch.inference_mode()
+    def tiled():
+        return model.inference(image, [])
+
+    @torch.inference_mode()
+    def bare():
+        return [model(tile, mode='tensor') for tile in tiles]
+
+    tiled()
+    handle.remove()
+    return tiled, bare, len(tiles)

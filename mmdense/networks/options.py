@@ -1,0 +1,29 @@
+"""``--cfg-options``, for every tool that reads one config."""
+import argparse
+
+from mmengine.config import DictAction
+
+__all__ = ['add_cfg_options']
+
+
+class _Changes(DictAction):
+    """mmengine's action, ending the program where that would raise."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        for value in values:
+            try:
+                super().__call__(parser, namespace, [value], option_string)
+            except (ValueError, AssertionError):  # no '='; a bracket left open
+                parser.error(f'--cfg-options wants KEY=VALUE, got {value!r}')
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Give a tool ``--cfg-options KEY=VALUE ...``, as the hosts' scripts have.
+
+    What it reads is a dict, empty without the option, that
+    :func:`mmdense.networks.load_config` takes.
+    """
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=_Changes, default={},
+        metavar='KEY=VALUE',
+        help="changes to the config, as the host's train.py takes them")
