@@ -348,7 +348,7 @@ Plan make_plan(const Shape& s, int64_t size, int64_t parts, int64_t columns,
 // Chunks that do not depend on the number of threads: then no sum does.
 Plan make_backward_plan(const Shape& s, int64_t size) {
   // Few columns allow longer chunks, which repeat less at their ends.
-  int64_t depth = s.cin * s.taps(), times = depth > 288 ? 1 : 2;
+  int64_t depth = s.cin * s.taps(), times = depth > 576 ? 1 : 2;
   Plan plan = make_plan(s, size, 1, 288, times);
   int64_t threads = at::get_num_threads();
   int64_t rounds = divide_up(s.groups * plan.blocks, threads);
@@ -445,7 +445,8 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
              bc = has_bias ? bias->contiguous().to(dtype) : at::Tensor();
   if (!products16) wc = wc.to(dtype);
   if (products16) {
-    Plan plan = make_plan(s, sizeof(float), at::get_num_threads(), 576);
+    // Packed columns are half as large: chunks may be twice as long.
+    Plan plan = make_plan(s, sizeof(float), at::get_num_threads(), 576, 2);
     Forward16 f{{s, plan, xc.const_data_ptr<float>(), nullptr,
                  rc.const_data_ptr<float>(),
                  has_bias ? bc.const_data_ptr<float>() : nullptr,
