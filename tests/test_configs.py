@@ -286,6 +286,12 @@ def test_method_folder_has_a_readme_and_a_metafile(path):
         assert model['Name'] == Path(model['Config']).stem
 
 
+@each(EVIDENCE)
+def test_evidence_folder_has_a_readme_and_is_no_method(path):
+    assert (path / 'README.md').is_file()
+    assert not (path / 'metafile.yml').exists()
+
+
 @each(FILES)
 def test_arms_of_comparisons_lie_by_themselves(path):
     data = re.search('_evidence-([a-z0-9]+)', path.stem)
