@@ -2,6 +2,7 @@
 import copy
 import json
 import math
+import shutil
 import time
 
 import pytest
@@ -290,7 +291,8 @@ def test_a_report_holds_what_the_runs_gave(comparison, tmp_path):
 def test_a_report_is_recorded_as_it_is_printed(comparison, tmp_path):
     report = report_of(comparison, tmp_path)
     path = tmp_path / 'results.json'
-    before = dict(new=dict(paper='+4.2'), gone=dict(seeds=3))
+    before = dict(
+        new=dict(paper='+4.2', seeds=2, metrics={}), gone=dict(seeds=3))
     path.write_text(json.dumps(dict(other=dict(arm=1), c=before)))
     evidence.record(report, path)
     kept = json.loads(path.read_text())
@@ -303,6 +305,26 @@ def test_a_report_is_recorded_as_it_is_printed(comparison, tmp_path):
     arms = ['base', 'new']
     assert evidence.result_table([METRIC], arms, kept['c']) == (
         evidence.result_table([METRIC], arms, evidence.summary(report)))
+
+
+@pytest.mark.parametrize('seeds, runs', [
+    ([0], ['base', 'new']),
+    ([0, 1, 2], ['new']),
+], ids=['fewer seeds', 'no baseline'])
+def test_a_record_is_not_replaced_by_less(comparison, tmp_path, seeds, runs):
+    report = report_of(comparison, tmp_path)
+    path = tmp_path / 'results.json'
+    path.write_text('{}')
+    evidence.record(report, path)
+    text = path.read_text()
+    for arm in comparison.arms:
+        if arm.name not in runs:
+            shutil.rmtree(tmp_path / 'w/runs' / evidence.run_folder(
+                tmp_path / 'w', arm, arm.read(), 0).parent.name)
+    less = evidence.collect(comparison, seeds, tmp_path / 'w', lambda _: None)
+    with pytest.raises(ValueError, match='must be at least the 3 of results'):
+        evidence.record(less, path)
+    assert path.read_text() == text
 
 
 def test_arms_that_were_not_run_lose_no_record(comparison, tmp_path):

@@ -77,12 +77,21 @@ def record(report: dict, path: Path = RESULTS) -> None:
     Args:
         report (dict): As :func:`mmdense.analysis.evidence.collect` gives it.
         path (Path): The file.
+
+    Raises:
+        ValueError: If an arm is recorded with more seeds, or with more of
+            them beside the baseline. Nothing is written.
     """
     results = json.loads(path.read_text())
     arms = results.setdefault(report['name'], {})
     for name, arm in summary(report).items():
         if not arm['seeds']:
             continue
+        before, now = _compared(arms.get(name)), _compared(arm)
+        if now < before:
+            raise ValueError(
+                f'record: seeds of {report["name"]}, {name} must be at least '
+                f'the {before} of {path.name}, got {now}')
         for key, digits in dict(params=3, macs=4).items():
             arm[key] = arm[key] and round(arm[key], digits)
         if not arm['resumed']:
@@ -91,6 +100,16 @@ def record(report: dict, path: Path = RESULTS) -> None:
         arm['metrics'] = _rounded(arm.pop('metrics'))
         arms[name] = arm
     path.write_text(_laid_out(results) + '\n')
+
+
+def _compared(arm: dict | None) -> int:
+    """How many seeds an arm was compared on with its baseline."""
+    if arm is None:
+        return 0
+    apart = [one['difference']['pairs'] for one in arm['metrics'].values()
+             if 'difference' in one]
+    # A figure that was not kept has no pairs.
+    return max(apart, default=arm['seeds'])
 
 
 def _rounded(value):
