@@ -25,7 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
 FILES = sorted(
     path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
-METHODS = sorted({path.parent for path in FILES})
+# A folder has a method's recipes, or the arms of comparisons on one data set.
+FOLDERS = sorted({path.parent for path in FILES})
+METHODS = [path for path in FOLDERS if path.parent.name != 'evidence']
+EVIDENCE = [path for path in FOLDERS if path.parent.name == 'evidence']
 # A name is network, training (GPUs x batch, then length), data.
 TRAINING = r'((\d+xb\d+(-[a-z0-9]+)*-)?\d+[kex]?|quick)'
 NETWORK = r'[a-z0-9-]+(_[a-z0-9-]+)*'
@@ -281,6 +284,25 @@ def test_method_folder_has_a_readme_and_a_metafile(path):
         assert (ROOT / model['Config']).is_file(), model['Config']
         # The hosts' inferencers resolve a name by its file's stem.
         assert model['Name'] == Path(model['Config']).stem
+
+
+@each(EVIDENCE)
+def test_evidence_folder_has_a_readme_and_is_no_method(path):
+    assert (path / 'README.md').is_file()
+    assert not (path / 'metafile.yml').exists()
+
+
+@each(FILES)
+def test_arms_of_comparisons_lie_by_themselves(path):
+    data = re.search('_evidence-([a-z0-9]+)', path.stem)
+    assert (path.parent in EVIDENCE) == (data is not None)
+    assert data is None or path.parent.name == data[1]
+
+
+def test_no_recipe_of_a_method_hangs_on_an_arm():
+    for path in FILES:
+        base = 'evidence/' in path.read_text().partition('_base_')[2]
+        assert path.parent in EVIDENCE or not base, name_of(path)
 
 
 def test_model_index_imports_every_metafile():

@@ -188,7 +188,7 @@ def counted_rows():
 
 @pytest.mark.parametrize('path, row', counted_rows())
 def test_a_page_prints_the_parameters_of_its_network(path, row):
-    pytest.importorskip(path.parts[-3])
+    pytest.importorskip(configs.host_of(path))
     with configs.quick_weights():
         network = networks.build_model(networks.load_config(path))
     parts = dict(network.named_parameters())

@@ -146,7 +146,9 @@ def check_host_script(host, script, words):
     """`train` and `test`; without a host, that of the config."""
     config = words[0]
     if not is_filled_in(config):
-        host = host or config_path(config).parts[-3]
+        # The folder nearest to the file: a checkout may lie anywhere.
+        parents = [path.name for path in config_path(config).parents]
+        host = host or next(name for name in parents if name in HOSTS)
     assert_parses(parse_args_of(host or 'mmpose', script), words)
 
 

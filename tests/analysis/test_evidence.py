@@ -2,6 +2,7 @@
 import copy
 import json
 import math
+import shutil
 import time
 
 import pytest
@@ -27,6 +28,8 @@ def test_interval_of_differences_is_scipys_paired_test():
     interval = test.confidence_interval(0.95)
     assert got.pairs == 3
     assert got.mean == pytest.approx(2.6)
+    # Of the seeds that both have.
+    assert got.baseline == pytest.approx((48.0 + 48.9 + 49.5) / 3)
     assert (got.low, got.high) == pytest.approx(tuple(interval))
     # 4.303 is the table's t of two degrees of freedom.
     half = 4.303 * math.sqrt(((0.6)**2 + (1.6)**2 + 1.0**2) / 2 / 3)
@@ -285,7 +288,110 @@ def test_a_report_holds_what_the_runs_gave(comparison, tmp_path):
     assert path.with_suffix('.png').read_bytes()[:4] == b'\x89PNG'
 
 
-KNOWN = evidence.comparisons(evidence.DEFINITIONS.parents[3] / 'configs')
+def test_a_report_is_recorded_as_it_is_printed(comparison, tmp_path):
+    report = report_of(comparison, tmp_path)
+    path = tmp_path / 'results.json'
+    before = dict(
+        new=dict(paper='+4.2', seeds=2, metrics={}), gone=dict(seeds=3))
+    path.write_text(json.dumps(dict(other=dict(arm=1), c=before)))
+    evidence.record(report, path)
+    kept = json.loads(path.read_text())
+    assert kept['other'] == dict(arm=1) and kept['c']['gone'] == dict(seeds=3)
+    new = kept['c']['new']
+    assert (new['params'], new['macs'], new['seeds']) == (1.235, 2.0, 3)
+    assert new['paper'] == '+4.2' and kept['c']['base']['paper'] is None
+    found = new['metrics']['mIoU']['difference']
+    assert (found['pairs'], found['baseline'], found['mean']) == (3, 50.18, 2.)
+    arms = ['base', 'new']
+    assert evidence.result_table([METRIC], arms, kept['c']) == (
+        evidence.result_table([METRIC], arms, evidence.summary(report)))
+
+
+@pytest.mark.parametrize('seeds, runs', [
+    ([0], ['base', 'new']),
+    ([0, 1, 2], ['new']),
+], ids=['fewer seeds', 'no baseline'])
+def test_a_record_is_not_replaced_by_less(comparison, tmp_path, seeds, runs):
+    report = report_of(comparison, tmp_path)
+    path = tmp_path / 'results.json'
+    path.write_text('{}')
+    evidence.record(report, path)
+    text = path.read_text()
+    for arm in comparison.arms:
+        if arm.name not in runs:
+            shutil.rmtree(tmp_path / 'w/runs' / evidence.run_folder(
+                tmp_path / 'w', arm, arm.read(), 0).parent.name)
+    less = evidence.collect(comparison, seeds, tmp_path / 'w', lambda _: None)
+    with pytest.raises(ValueError, match='must be at least the 3 of results'):
+        evidence.record(less, path)
+    assert path.read_text() == text
+
+
+def test_arms_that_were_not_run_lose_no_record(comparison, tmp_path):
+    report = evidence.collect(
+        comparison, [0], tmp_path / 'w', lambda _: None)
+    path = tmp_path / 'results.json'
+    path.write_text('{"c": {"new": {"seeds": 3}}}')
+    evidence.record(report, path)
+    assert json.loads(path.read_text()) == dict(c=dict(new=dict(seeds=3)))
+
+
+@pytest.mark.parametrize('results, message', [
+    ({'x': {}}, "comparison must be one of c, got 'x'"),
+    ({'c': {'nwe': {}}}, "c: arm must be one of base, new, got 'nwe'"),
+    ({'c': {'new': {'metrics': {'AP': {}}}}},
+     "c, new: metric must be one of mIoU, got 'AP'"),
+])
+def test_a_name_that_has_drifted_is_found(
+        comparison, tmp_path, results, message):
+    path = tmp_path / 'results.json'
+    path.write_text(json.dumps(results))
+    with pytest.raises(ValueError, match=message):
+        evidence.read_results(dict(c=comparison), path)
+
+
+def page_with(tmp_path, *names):
+    page = tmp_path / 'README.md'
+    page.write_text('Before.\n' + ''.join(
+        f'<!-- evidence: {name} -->\nold\n<!-- end of evidence -->\nText.\n'
+        for name in names))
+    return page
+
+
+def test_a_page_is_filled_between_its_comments(comparison, tmp_path):
+    page = page_with(tmp_path, 'arms', 'results c', 'all')
+    results = dict(c=evidence.summary(report_of(comparison, tmp_path)))
+    text = evidence.filled(page, dict(c=comparison), results)
+    assert text.startswith('Before.\n') and text.count('Text.\n') == 3
+    assert 'old' not in text
+    base, new = comparison.arms
+    assert f'| c | base (baseline) | [{base.config.stem}](' in text
+    assert '| new | 1.235 | 2.0000 | 3 | 52.18 ± 0.22 | +2.00 [' in text
+    assert '| [c](.) | new | base | mIoU (%) | 50.18 | +2.00 [' in text
+    assert text.count('| better | none |') == 1
+    page.write_text(text)
+    assert evidence.filled(page, dict(c=comparison), results) == text
+
+
+def test_an_arm_without_results_is_listed_as_not_run(comparison, tmp_path):
+    page = page_with(tmp_path, 'results c', 'all')
+    text = evidence.filled(page, dict(c=comparison), {})
+    assert '| new | not run |' in text
+    assert '| new | base | mIoU (%) | not run |' in text
+
+
+@pytest.mark.parametrize('name, message', [
+    ('al', "must be 'all', 'arms' or 'results NAME', got 'al'"),
+    ('results d', "no comparison 'd'"),
+])
+def test_a_comment_that_names_no_table_is_an_error(
+        comparison, tmp_path, name, message):
+    with pytest.raises(ValueError, match=message):
+        evidence.filled(page_with(tmp_path, name), dict(c=comparison), {})
+
+
+CONFIGS = evidence.DEFINITIONS.parents[3] / 'configs'
+KNOWN = evidence.comparisons(CONFIGS)
 PAIRS = [(c, arm) for c in KNOWN.values() for arm in c.arms
          if arm.name != c.baseline]
 LOADERS = ('train_dataloader', 'val_dataloader')
@@ -334,3 +440,38 @@ def test_arms_share_data_schedule_and_metrics(comparison, arm, read):
     for key in SHARED:
         assert ours.get(key) == theirs.get(key), key
     assert ours.model != theirs.model or read_by[0] != read_by[1]
+
+
+@pytest.mark.parametrize(
+    'page', evidence.evidence_pages(CONFIGS), ids=lambda p: p.parent.name)
+def test_a_page_holds_what_the_command_gives(page):
+    results = evidence.read_results(KNOWN)
+    assert page.read_text() == evidence.filled(page, KNOWN, results), (
+        'python tools/evidence.py --pages')
+
+
+@pytest.mark.parametrize('name', KNOWN)
+def test_a_comparison_is_on_the_page_of_its_data(name):
+    comparison = KNOWN[name]
+    folder = evidence.page_of(comparison)
+    assert {arm.config.parent for arm in comparison.arms} == {folder}
+    assert folder == (
+        CONFIGS / comparison.host / 'evidence' / name.rsplit('-', 1)[1])
+    text = (folder / 'README.md').read_text()
+    assert '<!-- evidence: arms -->' in text
+    assert f'<!-- evidence: results {name} -->' in text
+    assert f'python tools/evidence.py {name}' in text
+
+
+def test_every_config_of_an_evidence_folder_is_an_arm():
+    arms = {arm.config for c in KNOWN.values() for arm in c.arms}
+    assert set(CONFIGS.glob('*/evidence/*/*.py')) == arms
+    pages = evidence.evidence_pages(CONFIGS)
+    assert {path.parent for path in arms} <= {page.parent for page in pages}
+
+
+def test_every_picture_is_of_a_comparison_and_shown():
+    for picture in CONFIGS.glob('*/evidence/*/*.png'):
+        assert picture.stem in KNOWN
+        assert f']({picture.name})' in (
+            picture.with_name('README.md').read_text())

@@ -215,10 +215,7 @@ def test_option_a_has_its_counts(name, params, macs):
 
 
 @pytest.mark.parametrize(
-    'path',
-    # Evidence runs in one process, on a schedule all its arms share.
-    [p for p in sorted(CONFIGS.glob('*.py')) if 'evidence' not in p.stem],
-    ids=lambda path: path.stem)
+    'path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
 def test_modules_are_inserted_late_exactly_where_there_are_any(path):
     config = Config.fromfile(path)
     hooks = {hook.type for hook in config.custom_hooks}

@@ -21,10 +21,14 @@ from mmseg.structures import SegDataSample  # noqa: E402
 
 from mmdense import networks  # noqa: E402
 from mmdense.analysis.receptive_field import receptive_fields  # noqa: E402
+from mmdense.config_path import config_path  # noqa: E402
 from mmdense.modules.skip_fusion import bilinear_kernel  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs/mmseg/fcn'
-FILES = sorted(CONFIGS.glob('*.py'))
+FILES = sorted([
+    *CONFIGS.glob('*.py'),
+    *(CONFIGS.parent / 'evidence/camvid').glob('fcn-*s_vgg16_*.py')
+])
 VOC = '_1xb20-100k_voc11-500x500'
 
 
@@ -39,7 +43,7 @@ def parsed(name):
     # mmengine reads all of mmseg's model index for every `mmseg::` base.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmengine.config.utils.load', model_index)
-        return Config.fromfile(CONFIGS / f'{name}.py')
+        return Config.fromfile(config_path(name))
 
 
 model_index = functools.cache(mmengine.load)

@@ -1,5 +1,7 @@
 """The command around mmdense.analysis.evidence."""
+import functools
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -66,8 +68,49 @@ def test_failed_runs_decide_the_exit_status(
     assert err == 'failed: c, base, seed 7; c, new, seed 7\n'
 
 
-@pytest.mark.parametrize('arguments', [[], ['c', '--list']])
-def test_wants_a_name_or_the_list(tool, one_comparison, arguments):
+def test_recorded_figures_stand_in_the_pages(
+        tool, one_comparison, monkeypatch, capsys):
+    work, configs = one_comparison / 'w', one_comparison / 'configs'
+    page = configs / 'mmseg/evidence/some/README.md'
+    page.parent.mkdir(parents=True)
+    page.write_text(
+        '# Some\n<!-- evidence: results c -->\n<!-- end of evidence -->\n')
+    overall = one_comparison / 'README.md'
+    overall.write_text('# All\n')
+    results = one_comparison / 'results.json'
+    results.write_text('{}')
+    comparison = tool.evidence.comparisons(None)['c']
+    for arm, value in zip(comparison.arms, (50., 52.), strict=True):
+        folder = tool.evidence.run_folder(work, arm, arm.read(), 0)
+        folder.mkdir(parents=True)
+        (folder / 'result.json').write_text(
+            json.dumps(dict(resumed=False, metrics=dict(mIoU=value))))
+    monkeypatch.setattr(tool, 'CONFIGS', configs)
+    for name in ('read_results', 'record'):
+        monkeypatch.setattr(
+            tool.evidence, name,
+            functools.partial(getattr(tool.evidence, name), path=results))
+    monkeypatch.setattr(
+        'mmdense.analysis.evidence.pages.evidence_pages',
+        lambda _: [overall, page])
+    assert tool.main(['c', '--report', '--record', '--work-dir', str(work)
+                      ]) == 0
+    assert '| new | - | - | 1 | 52.00 | +2.00 | no difference shown |' in (
+        page.read_text())
+    assert f'{page}: tables written' in capsys.readouterr().out
+    # What the page holds by hand is written over from the same figures.
+    text = page.read_text()
+    page.write_text(text.replace('52.00', '99.00'))
+    assert tool.main(['--pages']) == 0
+    assert page.read_text() == text
+    assert overall.read_text() == '# All\n'
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['c', '--list'], ['c', '--pages'], ['--list', '--pages'],
+    ['--pages', '--record']
+])
+def test_one_thing_is_asked_for(tool, one_comparison, arguments):
     with pytest.raises(SystemExit) as stop:
         tool.main(arguments)
     assert stop.value.code == 2

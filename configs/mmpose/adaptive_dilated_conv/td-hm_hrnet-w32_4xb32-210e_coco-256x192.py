@@ -1,17 +1,5 @@
-"""HRNet-W32, COCO 256x192, as the ADC paper trains it.
-
-No warm-up, which the paper does not name.
-"""
-_base_ = ('mmpose::body_2d_keypoint/topdown_heatmap/coco/'
-          'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py')
-
-train_cfg = dict(max_epochs=210)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = [
-    dict(type='MultiStepLR', end=210, milestones=[170, 200], by_epoch=True)
-]
-auto_scale_lr = dict(base_batch_size=128)
-default_hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'))
+"""HRNet-W32, COCO 256x192, rotation and scaling as in the ADC paper."""
+_base_ = '../hrnet/td-hm_hrnetv1-w32_4xb32-210e_coco-256x192.py'
 
 train_pipeline = [
     dict(type='LoadImage'),
@@ -24,5 +12,4 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=_base_.codec),
     dict(type='PackPoseInputs')
 ]
-train_dataloader = dict(
-    batch_size=32, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,82 +1,19 @@
-"""How far the arms of a comparison lie apart: table, plot and JSON."""
+"""What the finished runs of a comparison say: table, plot and JSON."""
 import json
-import math
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from mmdense import networks
 from mmdense.analysis import complexity
 from mmdense.analysis.evidence.definitions import Arm, Comparison, Metric
+from mmdense.analysis.evidence.differences import difference, half_interval
+from mmdense.analysis.evidence.results import summary
 from mmdense.analysis.evidence.runs import finished, run_folder
+from mmdense.analysis.evidence.tables import result_table
 
-__all__ = [
-    'Difference', 'NO_DIFFERENCE', 'collect', 'count', 'difference', 'draw',
-    'half_interval', 'number', 'reading', 'table', 'write'
-]
-
-NO_DIFFERENCE = 'no difference shown'
-
-
-@dataclass(frozen=True)
-class Difference:
-    """An arm minus the baseline, over the seeds both have.
-
-    ``low`` and ``high`` are the 95 % t interval of the mean difference, None
-    with fewer than two pairs.
-    """
-    pairs: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    verdict: str
-
-
-def difference(arm: dict[int, float],
-               baseline: dict[int, float],
-               better: str) -> Difference:
-    """Compare two arms seed by seed.
-
-    ``mean +- t(0.975, n - 1) s / sqrt(n)`` of the ``n`` differences, ``s``
-    their standard deviation. The verdict follows the interval alone: it is
-    'no difference shown' when that holds zero, or with fewer than two pairs.
-    No correction is made for the number of comparisons: of twenty rows
-    without any difference, one is expected to show one.
-
-    Args:
-        arm (dict[int, float]): Seed to figure.
-        baseline (dict[int, float]): The same of the baseline.
-        better (str): 'higher' or 'lower'.
-
-    Raises:
-        ValueError: If ``better`` is neither.
-    """
-    if better not in ('higher', 'lower'):
-        raise ValueError(f"better wants 'higher' or 'lower', got {better!r}")
-    gains = [arm[seed] - baseline[seed] for seed in sorted(
-        arm.keys() & baseline.keys())]
-    if not gains:
-        return Difference(0, None, None, None, '-')
-    mean = statistics.fmean(gains)
-    if len(gains) < 2:
-        return Difference(1, mean, None, None, NO_DIFFERENCE)
-    half = half_interval(gains)
-    low, high = mean - half, mean + half
-    if low <= 0 <= high:
-        verdict = NO_DIFFERENCE
-    else:
-        verdict = 'better' if (mean > 0) == (better == 'higher') else 'worse'
-    return Difference(len(gains), mean, low, high, verdict)
-
-
-def half_interval(values: list[float]) -> float:
-    """Half the width of the 95 % t interval of a mean; at least 2 values."""
-    from scipy.stats import t
-    spread = statistics.stdev(values)
-    return float(t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(
-        len(values))
-
+__all__ = ['collect', 'count', 'draw', 'table', 'write']
 
 def count(arm: Arm) -> dict | None:
     """Parameters and multiply-adds at the size the arm trains at.
@@ -160,54 +97,15 @@ def collect(comparison: Comparison,
 
 
 def table(report: dict) -> str:
-    """A report as a table in Markdown, one row an arm."""
-    metrics = report['metrics']
-    names = [f'{m["name"]} ({m["unit"]}, {m["better"]} is better)'
-             for m in metrics]
-    head = ['Arm', 'Parameters (10^6)', 'Multiply-adds (10^9)', 'Seeds']
-    for name in names:
-        head += [name, 'difference, 95 % interval', 'reading']
-    rows = [head, ['---'] * len(head)]
-    for arm, what in report['arms'].items():
-        seeds = {s for m in what['metrics'].values() for s in m['values']}
-        row = [
-            arm,
-            number(what['params'], 1e-6, 3),
-            number(what['macs'], 1e-9, 4),
-            str(len(seeds)) + (
-                f' ({len(what["resumed"])} resumed)'
-                if what['resumed'] else '')
-        ]
-        for metric in metrics:
-            entry = what['metrics'][metric['key']]
-            spread = number(entry['std'])
-            row.append(
-                number(entry['mean'])
-                + (f' ± {spread}' if entry['std'] is not None else ''))
-            row += reading(entry.get('difference'))
-        rows.append(row)
-    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
+    """A report as a page in Markdown, its table with one row an arm."""
+    metrics = [Metric(**metric) for metric in report['metrics']]
     return '\n'.join([
         f'# {report["name"]}', '', f'{report["data"]}.', '',
-        f'The paper: {report["claim"]}', '', *lines, '',
+        f'The paper: {report["claim"]}', '',
+        result_table(metrics, list(report['arms']), summary(report)), '',
         f'Mean ± standard deviation over seeds; difference to '
         f'"{report["baseline"]}" seed by seed.', ''
     ])
-
-
-def reading(entry: dict | None) -> list[str]:
-    """Two cells: a difference with its interval, and its verdict."""
-    if entry is None:
-        return ['', 'baseline']
-    if entry['mean'] is None:
-        return ['-', '-']
-    interval = ('' if entry['low'] is None else
-                f' [{entry["low"]:+.2f}, {entry["high"]:+.2f}]')
-    return [f'{entry["mean"]:+.2f}{interval}', entry['verdict']]
-
-
-def number(value: float | None, scale: float = 1, digits: int = 2) -> str:
-    return '-' if value is None else f'{value * scale:.{digits}f}'
 
 
 def draw(report: dict, path: Path) -> None:

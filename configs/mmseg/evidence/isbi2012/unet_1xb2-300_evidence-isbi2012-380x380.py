@@ -1,6 +1,7 @@
 """Evidence: U-Net as published, an eighth as wide."""
 _base_ = [
-    '../_base_/models/valid-unet.py', '../_base_/evidence_isbi2012.py'
+    '../../_base_/models/valid-unet.py',
+    '../../_base_/evidence_isbi2012.py'
 ]
 # The network gives the middle 196x196.
 crop_size = (380, 380)

@@ -1,5 +1,5 @@
 """SimpleBaseline, a ResNet-18 a quarter as wide: what ADC is compared with."""
-_base_ = '../_base_/evidence_lspet.py'
+_base_ = '../../_base_/evidence_lspet.py'
 
 model = dict(
     type='TopdownPoseEstimator',

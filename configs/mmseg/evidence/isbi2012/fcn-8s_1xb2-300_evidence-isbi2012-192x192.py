@@ -1,6 +1,7 @@
 """Evidence: FCN-8s on a VGG16 an eighth as wide, from nothing."""
 _base_ = [
-    '../_base_/models/fcn-8s_vgg16.py', '../_base_/evidence_isbi2012.py'
+    '../../_base_/models/fcn-8s_vgg16.py',
+    '../../_base_/evidence_isbi2012.py'
 ]
 # It takes three equal channels.
 load = [step for step in _base_.load if step != _base_.grey]

@@ -3,7 +3,7 @@
 Not in the paper. Three blocks are known to gain from a dilation of 4
 (../spatial_shortcut/README.md): rates that learn should find one.
 """
-_base_ = '../spatial_shortcut/td-hm_3block_1xb16-4e_evidence-lspet-96x96.py'
+_base_ = './td-hm_3block_1xb16-4e_evidence-lspet-96x96.py'
 
 model = dict(
     backbone=dict(

@@ -1,5 +1,5 @@
 """Evidence: three blocks, trained on crops of 0.6 to 1.6 times the size."""
-_base_ = '../spatial_shortcut/td-hm_3block_1xb16-4e_evidence-lspet-96x96.py'
+_base_ = './td-hm_3block_1xb16-4e_evidence-lspet-96x96.py'
 
 train_pipeline = [
     *_base_.train_pipeline[:2],

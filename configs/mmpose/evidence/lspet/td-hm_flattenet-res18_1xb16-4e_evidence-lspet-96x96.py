@@ -2,8 +2,7 @@
 
 Its groups have the paper's 64 and 32 channels.
 """
-_base_ = ('../adaptive_dilated_conv/'
-          'td-hm_res18_1xb16-4e_evidence-lspet-96x96.py')
+_base_ = './td-hm_res18_1xb16-4e_evidence-lspet-96x96.py'
 
 model = dict(
     neck=dict(

@@ -1,5 +1,5 @@
 """Evidence: FCN with ADC in every block of its narrow ResNet-18."""
-_base_ = '../pyramid_attention/fcn_r18-d16_1xb8-400_evidence-camvid-160x120.py'
+_base_ = './fcn_r18-d16_1xb8-400_evidence-camvid-160x120.py'
 model = dict(
     backbone=dict(
         _delete_=True,

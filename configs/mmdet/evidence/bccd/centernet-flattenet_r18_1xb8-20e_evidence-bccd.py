@@ -2,7 +2,7 @@
 
 Its groups have the paper's 64 channels.
 """
-_base_ = './centernet-flattenet_r18_1xb8-20e_bccd.py'
+_base_ = '../../flattenet/centernet-flattenet_r18_1xb8-20e_bccd.py'
 
 model = dict(
     backbone=dict(stem_channels=16, base_channels=16),

@@ -4,8 +4,8 @@ Batches of 4: FCN pads images of 160x120 to 358x318. Without dropout, which
 slows so short a training.
 """
 _base_ = [
-    '../_base_/models/fcn-32s_vgg16.py',
-    '../_base_/evidence_camvid_training.py'
+    '../../_base_/models/fcn-32s_vgg16.py',
+    '../../_base_/evidence_camvid_training.py'
 ]
 crop_size = (120, 160)
 model = dict(

@@ -2,7 +2,7 @@
 
 Half its iterations; its first lines say how the images are made.
 """
-_base_ = './mask-rcnn_r18-fpn_quick_synthetic.py'
+_base_ = '../../mask_rcnn/mask-rcnn_r18-fpn_quick_synthetic.py'
 iterations = 500
 param_scheduler = [
     dict(

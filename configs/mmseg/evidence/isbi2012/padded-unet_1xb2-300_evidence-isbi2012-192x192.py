@@ -3,7 +3,8 @@
 One 1x1 classifies, as there.
 """
 _base_ = [
-    'mmseg::_base_/models/fcn_unet_s5-d16.py', '../_base_/evidence_isbi2012.py'
+    'mmseg::_base_/models/fcn_unet_s5-d16.py',
+    '../../_base_/evidence_isbi2012.py'
 ]
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(

@@ -1,2 +1,2 @@
 """Evidence: the Pyramid Attention Network on a narrow ResNet-18."""
-_base_ = '../_base_/evidence_camvid.py'
+_base_ = '../../_base_/evidence_camvid.py'

@@ -1,5 +1,5 @@
 """Evidence: three blocks, a quarter as wide, without shifting modules."""
-_base_ = '../_base_/evidence_lspet.py'
+_base_ = '../../_base_/evidence_lspet.py'
 
 norm_cfg = dict(type='GN', num_groups=8, requires_grad=True)
 model = dict(

@@ -4,7 +4,7 @@ A quarter as wide, it keeps how many channels a group has in the paper's
 network (64, 32; 64, 64), not how many groups there are; and 3x3 of a map of
 4x5 are what 7x7 are of the paper's 15x15.
 """
-_base_ = '../_base_/evidence_camvid.py'
+_base_ = '../../_base_/evidence_camvid.py'
 model = dict(
     backbone=dict(strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1)),
     neck=dict(
