@@ -204,6 +204,8 @@ def check_source(source):
 def check_python(script, *words):
     if script in ('-c', '-'):
         check_source(words[0])
+    elif script == '-m' and words[0] == 'pip':
+        pass  # as FOREIGN
     elif script == '-m' and words[0] == 'pdoc':
         for package in words[words.index('-o') + 2:]:
             assert importlib.util.find_spec(package), package
