@@ -152,8 +152,7 @@ def test_a_pasted_block_builds_and_runs(text, tmp_path, monkeypatch):
     assert named - there <= {'ReplaceConv'}
 
 
-@pytest.mark.parametrize(
-    'text', [each for each in OWN if not each.id.startswith('top-')])
+@pytest.mark.parametrize('text', OWN)
 def test_a_pasted_block_keeps_the_synchronised_norms(text, tmp_path):
     """`_delete_` removes the base's `norm_cfg` as well."""
     base = re.match(r"_base_ = '(\w+)::[^']+'\n", text)
