@@ -37,9 +37,9 @@ def check_at_least(least: int, **sizes) -> None:
         # The sizes of an exported map are no integers yet.
         if not isinstance(size, (Integral, SymInt)):
             raise TypeError(
-                f'{name} wants an integer, got {type(size).__name__}')
+                f'{name} must be an integer, got {type(size).__name__}')
         if size < least:
-            raise ValueError(f'{name} wants at least {least}, got {size}')
+            raise ValueError(f'{name} must be at least {least}, got {size}')
 
 
 def check_share(**shares) -> None:
@@ -55,9 +55,9 @@ def check_share(**shares) -> None:
     for name, share in shares.items():
         if not isinstance(share, Real):
             raise TypeError(
-                f'{name} wants a number, got {type(share).__name__}')
+                f'{name} must be a number, got {type(share).__name__}')
         if not 0 <= share <= 1:
-            raise ValueError(f'{name} wants 0 to 1, got {share}')
+            raise ValueError(f'{name} must be from 0 to 1, got {share}')
 
 
 def check_positive_number(**numbers) -> None:
@@ -71,7 +71,8 @@ def check_positive_number(**numbers) -> None:
     """
     for name, value in numbers.items():
         if not isinstance(value, Real) or not 0 < value < math.inf:
-            raise ValueError(f'{name} wants a positive number, got {value!r}')
+            raise ValueError(
+                f'{name} must be a positive number, got {value!r}')
 
 
 def check_spread(**spreads) -> None:
@@ -85,7 +86,7 @@ def check_spread(**spreads) -> None:
     """
     for name, value in spreads.items():
         if not isinstance(value, Real) or not 0 <= value < math.inf:
-            raise ValueError(f'{name} wants at least 0, got {value!r}')
+            raise ValueError(f'{name} must be at least 0, got {value!r}')
 
 
 def check_pair(size, least: int, name: str) -> None:
@@ -102,7 +103,7 @@ def check_pair(size, least: int, name: str) -> None:
     pair = size if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(
             isinstance(v, Integral) and v >= least for v in pair):
-        raise ValueError(f'{name} wants one or two integers of at least '
+        raise ValueError(f'{name} must be one or two integers of at least '
                          f'{least}, got {size!r}')
 
 
@@ -118,7 +119,8 @@ def check_sequence(**sequences) -> None:
     for name, value in sequences.items():
         if not isinstance(value, (tuple, list)):
             raise TypeError(
-                f'{name} wants a list or tuple, got {type(value).__name__}')
+                f'{name} must be a list or a tuple, '
+                f'got {type(value).__name__}')
 
 
 def check_size(size, name: str = 'size') -> None:
@@ -134,7 +136,8 @@ def check_size(size, name: str = 'size') -> None:
     if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(
             isinstance(v, (Integral, SymInt)) and v >= 1 for v in size):
         raise ValueError(
-            f'{name} wants a height and a width of at least 1, got {size!r}')
+            f'{name} must be a height and a width of at least 1, '
+            f'got {size!r}')
 
 
 def check_array(x: np.ndarray, axes: int | None, kinds: str,
@@ -153,11 +156,11 @@ def check_array(x: np.ndarray, axes: int | None, kinds: str,
     """
     if not isinstance(x, np.ndarray) or x.dtype.kind not in kinds:
         got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-        raise TypeError(f'{name} wants an array of '
+        raise TypeError(f'{name} must be an array of '
                         f'{" or ".join(KINDS[k] for k in kinds)}, got {got}')
     if axes not in (None, x.ndim):
         raise ValueError(
-            f'{name} wants an array of {axes} axes, got {x.shape}')
+            f'{name} must have {axes} axes, got shape {x.shape}')
 
 
 def check_axes(x: Tensor, name: str = 'x') -> None:
@@ -168,9 +171,10 @@ def check_axes(x: Tensor, name: str = 'x') -> None:
         ValueError: If it has another number of axes.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f'{name} wants a tensor, got {type(x).__name__}')
+        raise TypeError(f'{name} must be a tensor, got {type(x).__name__}')
     if x.dim() != 4:
-        raise ValueError(f'{name} wants (N, C, H, W), got {tuple(x.shape)}')
+        raise ValueError(f'{name} must have shape (N, C, H, W), '
+                         f'got {tuple(x.shape)}')
 
 
 def check_map(x: Tensor, channels: int | None, name: str = 'x') -> None:
@@ -187,10 +191,11 @@ def check_map(x: Tensor, channels: int | None, name: str = 'x') -> None:
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f'{name} wants a floating point tensor, got {got}')
+        raise TypeError(
+            f'{name} must be a floating point tensor, got {got}')
     if x.dim() != 4 or 0 in x.shape[1:] or channels not in (None, x.shape[1]):
-        raise ValueError(f'{name} wants (N, {channels or "C"}, H, W) with at '
-                         f'least one pixel, got {tuple(x.shape)}')
+        raise ValueError(f'{name} must have shape (N, {channels or "C"}, H, '
+                         f'W) with at least one pixel, got {tuple(x.shape)}')
 
 
 def check_positives(**lists) -> None:
@@ -220,7 +225,7 @@ def check_options(**options) -> None:
     for name, value in options.items():
         if not isinstance(value, dict):
             raise TypeError(
-                f'{name} wants a dict, got {type(value).__name__}')
+                f'{name} must be a dict, got {type(value).__name__}')
 
 
 def check_config(kinds: Iterable[str] | None = None, **configs) -> None:
@@ -238,11 +243,12 @@ def check_config(kinds: Iterable[str] | None = None, **configs) -> None:
     check_options(**configs)
     for name, config in configs.items():
         if kinds is None and 'type' not in config:
-            raise ValueError(f'{name} wants a type, got {config}')
+            raise ValueError(f'{name} must have a type, got {config}')
         # A list, to be searched for what has no hash, too.
         if kinds is not None and config.get('type') not in list(kinds):
-            raise ValueError(f'{name} wants a type out of {sorted(kinds)}, '
-                             f'got {config.get("type")!r}')
+            raise ValueError(
+                f'{name} must have a type out of {sorted(kinds)}, '
+                f'got {config.get("type")!r}')
 
 
 def check_maps(in_channels, in_index) -> None:
@@ -262,8 +268,8 @@ def check_maps(in_channels, in_index) -> None:
     for k, index in enumerate(in_index):
         check_at_least(-math.inf, **{f'in_index[{k}]': index})
     if not in_channels:
-        raise ValueError('in_channels wants at least one map, got none')
+        raise ValueError('in_channels must have at least one map, got none')
     if len(in_index) != len(in_channels):
         raise ValueError(
-            f'in_index wants {len(in_channels)} maps, one for each of '
+            f'in_index must have {len(in_channels)} maps, one for each of '
             f'in_channels, got {len(in_index)}')

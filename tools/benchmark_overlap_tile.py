@@ -40,10 +40,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     for name in ('repeats', 'threads'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
+            parser.error(f'--{name} must be at least 1, got '
                          f'{getattr(args, name)}')
     if min(args.size) < 1:
-        parser.error(f'--size wants two positive sizes, got {args.size}')
+        parser.error(f'--size must be two positive sizes, got {args.size}')
     return args
 
 

@@ -42,14 +42,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     networks.add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.compare and args.cfg_options:
-        parser.error('--compare is with the config as it is: wants no '
-                     '--cfg-options')
+        parser.error('--compare takes the config as it is: --cfg-options '
+                     'must not be given')
     if args.config is None and not args.compare:
-        parser.error('wants a CONFIG, or --compare')
+        parser.error('CONFIG must be given, or --compare')
     if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     if args.depth < 0:
-        parser.error(f'--depth wants at least 0, got {args.depth}')
+        parser.error(f'--depth must be at least 0, got {args.depth}')
     return args
 
 

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
                 default_scope=config.default_scope)))
     if not hasattr(backbone, 'classifier_key'):
         raise ValueError(
-            f'{args.config} wants a backbone of type '
+            f'{args.config}: backbone must be of type '
             'mmdense.ConvolutionalClassifier, got '
             f'{type_name(config.model.backbone)}')
     weights = weights_of(read_checkpoint(args.classifier))

@@ -46,7 +46,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     elif all(c.isdecimal() for c in args.channels):
         args.channels = [int(c) for c in args.channels]
     else:
-        parser.error('--channels wants mean, max or numbers, got '
+        parser.error('--channels must be mean, max or numbers, got '
                      f'{" ".join(args.channels)}')
     return args
 

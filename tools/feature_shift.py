@@ -46,7 +46,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.people < 1:
-        parser.error(f'--people wants at least 1, got {args.people}')
+        parser.error(f'--people must be at least 1, got {args.people}')
     return args
 
 
@@ -73,7 +73,8 @@ def chosen(modules: dict, name: str | None) -> str:
     if name is None:
         return [n for n in modules if '.shift1_' in n][-1]
     if name not in modules:
-        raise ValueError(f'--module {name}: wants one of {", ".join(modules)}')
+        raise ValueError(f'--module must be one of {", ".join(modules)}, '
+                         f'got {name}')
     return name
 
 
@@ -91,8 +92,8 @@ def analyse(args: argparse.Namespace) -> dict:
         outputs = model(images, None, mode='tensor')
         wanted = args.predictor or next(iter(outputs))
         if wanted not in outputs:
-            raise ValueError(f'--predictor {wanted}: wants one of '
-                             f'{", ".join(outputs)}')
+            raise ValueError(f'--predictor must be one of '
+                             f'{", ".join(outputs)}, got {wanted}')
         return outputs[wanted]
 
     scores = fs.keypoint_scores(model, module, predict)
@@ -117,7 +118,7 @@ def analyse(args: argparse.Namespace) -> dict:
     if channel is None:
         channel = int(nonlocal_maps.std((1, 2)).argmax())
     if not 0 <= channel < len(nonlocal_maps):
-        raise ValueError(f'--channel wants 0 to {len(nonlocal_maps) - 1}, '
+        raise ValueError(f'--channel must be 0 to {len(nonlocal_maps) - 1}, '
                          f'got {channel}')
     picture = nonlocal_maps[channel]
     points = [tuple(p) for p in args.point or [
@@ -125,7 +126,7 @@ def analyse(args: argparse.Namespace) -> dict:
     for point in points:
         if not all(0 <= p < n
                    for p, n in zip(point, picture.shape, strict=True)):
-            raise ValueError(f'--point wants to lie in {picture.shape}, got '
+            raise ValueError(f'--point must be inside {picture.shape}, got '
                              f'{point}')
     points = [(int(row), int(column)) for row, column in points]
     fs.plot_fields(

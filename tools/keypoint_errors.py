@@ -44,7 +44,7 @@ def named(results: list[str]) -> dict[str, str]:
     pairs = [(name or path, path) for name, _, path in
              (text.rpartition('=') for text in results)]
     if len(dict(pairs)) < len(pairs):
-        raise ValueError('results want different names, got '
+        raise ValueError('results must have different names, got '
                          f'{[name for name, _ in pairs]}')
     return dict(pairs)
 

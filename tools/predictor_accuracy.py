@@ -41,7 +41,7 @@ def predictors(config: Config, checkpoint: str) -> list[str]:
     model = build_model(config)
     head = getattr(model, 'head', None)
     if not hasattr(head, 'names'):
-        raise ValueError('config wants a network with a MultiPredictorHead, '
+        raise ValueError('config must have a MultiPredictorHead, '
                          f'got {type(head).__name__}')
     # Before a test begins, and by name where mmengine would go on.
     load_weights(model, checkpoint)

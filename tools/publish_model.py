@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--safetensors', action='store_true', help='write .safetensors')
     args = parser.parse_args(argv)
     if args.safetensors and importlib.util.find_spec('safetensors') is None:
-        parser.error('--safetensors wants safetensors, not installed here: '
+        parser.error('--safetensors needs safetensors, not installed here: '
                      'pip install "mmdense[export]"')
     return args
 

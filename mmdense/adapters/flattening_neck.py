@@ -54,7 +54,7 @@ class FlatteningNeck(OwnValuesFirst):
                  init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
         if not isinstance(in_index, int):
-            raise TypeError(f'in_index wants an integer, got {in_index!r}')
+            raise TypeError(f'in_index must be an integer, got {in_index!r}')
         self.in_channels = in_channels
         self.in_index = in_index
         self.rearrange = rearrange
@@ -82,15 +82,15 @@ class FlatteningNeck(OwnValuesFirst):
         check_sequence(feats=feats)
         if not -len(feats) <= self.in_index < len(feats):
             raise ValueError(
-                f'FlatteningNeck wants the feature at in_index='
-                f'{self.in_index}, the backbone gives {len(feats)}')
+                'FlatteningNeck: in_index must name one of the '
+                f'{len(feats)} features of the backbone, got {self.in_index}')
         x = feats[self.in_index]
         check_axes(x, f'feats[{self.in_index}]')
         if x.shape[1] != self.in_channels:
             raise ValueError(
-                f'FlatteningNeck wants in_channels={self.in_channels} at '
-                f'in_index={self.in_index}, the backbone gives shapes '
-                f'{[tuple(f.shape) for f in feats]}')
+                f'FlatteningNeck: feature in_index={self.in_index} must have '
+                f'in_channels={self.in_channels} channels, got shapes '
+                f'{[tuple(f.shape) for f in feats]} from the backbone')
         out = self.module(x) if self.rearrange else self.module.coarse(x)
         if self.training:
             self._check_stride(feats, x, out)

@@ -41,8 +41,8 @@ class GlobalNeck(OwnValuesFirst):
         self.global_net = GlobalNet(in_channels, out_channels, groups)
         check_at_least(0, early=early)
         if early > len(in_channels):
-            raise ValueError(f'early wants at most the {len(in_channels)} '
-                             f'features of in_channels, got {early}')
+            raise ValueError(f'early must be at most {len(in_channels)}, '
+                             f'the length of in_channels, got {early}')
         self.in_channels = list(in_channels)
         self.early = early
 
@@ -61,7 +61,7 @@ class GlobalNeck(OwnValuesFirst):
             check_axes(x, f'feats[{index}]')
         channels = [x.shape[1] for x in feats]
         if channels != self.in_channels:
-            raise ValueError(f'GlobalNeck wants in_channels='
-                             f'{self.in_channels}, the backbone gives '
-                             f'{channels}')
+            raise ValueError('GlobalNeck: in_channels must be the channels '
+                             f'of the backbone, {channels}, got '
+                             f'{self.in_channels}')
         return (*feats[:self.early], *self.global_net(feats))

@@ -13,8 +13,8 @@ def check_pipeline(config: Config) -> None:
     """
     dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
     if 'pipeline' not in dataset:
-        raise ValueError('wants a test_dataloader whose dataset has a '
-                         'pipeline: images are prepared by it')
+        raise ValueError('test_dataloader must have a dataset with a '
+                         'pipeline, which prepares the images, got none')
 
 
 def run_lengths(mask: np.ndarray) -> dict:

@@ -117,7 +117,7 @@ def replace_conv(backbone: dict,
     try:
         re.compile(pattern)
     except (TypeError, re.error) as error:
-        raise ValueError(f'pattern wants a regular expression, got '
+        raise ValueError(f'pattern must be a regular expression, got '
                          f'{pattern!r}: {error}') from None
     if pretrained is not None:
         backbone = dict(backbone, pretrained=pretrained)

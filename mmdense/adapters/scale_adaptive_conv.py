@@ -30,7 +30,7 @@ class PixelRateConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d):
         if not isinstance(conv, nn.Conv2d):
-            raise TypeError(f'conv wants an nn.Conv2d, got {conv!r}')
+            raise TypeError(f'conv must be an nn.Conv2d, got {conv!r}')
         super().__init__()
         self.stride, self.padding = conv.stride, conv.padding
         self.dilation = conv.dilation
@@ -107,7 +107,7 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride,
                          padding, dilation, groups, bias)
         if any(k % 2 == 0 for k in self.kernel_size):
-            raise ValueError('ScaleAdaptiveConv2d wants an odd kernel_size, '
+            raise ValueError('ScaleAdaptiveConv2d: kernel_size must be odd, '
                              f'got {self.kernel_size}')
         self.rate_regression = PixelRateConv2d(self)
         rows, columns = (
@@ -131,8 +131,8 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         sides = self._out_sides(x)
         if min(sides) < 1:
             raise ValueError(
-                'ScaleAdaptiveConv2d wants x and padding to cover the kernel, '
-                f'got x {tuple(x.shape)} with {self}')
+                'ScaleAdaptiveConv2d: x with its padding must cover the '
+                f'kernel, got x {tuple(x.shape)} with {self}')
         if not len(x):
             return super().forward(x)
         rate = self.rate_regression(x)  # (N, 1, H_out, W_out)

@@ -174,8 +174,8 @@ def measure_config(config: Config,
     data = config.get('test_dataloader') or {}
     if scope != 'mmpose' or data.get('dataset', {}).get(
             'data_mode', 'topdown') != 'topdown':
-        raise ValueError("wants a top-down config of mmpose: rates go by the "
-                         f'person, got default_scope {scope!r}')
+        raise ValueError('config must be top-down, of mmpose, since rates '
+                         f'go by the person, got default_scope {scope!r}')
     model = build_model(config)
     with recorded_rates(model):
         pass  # tell at once that there is nothing to measure

@@ -124,7 +124,7 @@ def reduced(maps: np.ndarray,
                 REDUCTIONS[channels](maps)}
     wrong = [c for c in channels if not 0 <= c < len(maps)]
     if wrong:
-        raise ValueError(f'--channels wants 0 to {len(maps) - 1}, got '
+        raise ValueError(f'--channels must be 0 to {len(maps) - 1}, got '
                          f'{", ".join(map(str, wrong))}')
     return {f'channel {c}': maps[c] for c in channels}
 

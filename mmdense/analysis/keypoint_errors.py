@@ -165,8 +165,9 @@ def analyse(annotations: str | Path,
     images, parts, people = _truth(annotations)
     sigmas = np.array(COCO_SIGMAS if sigmas is None else sigmas, float)
     if len(sigmas) != len(parts):
-        raise ValueError(f'sigmas wants one for each of the {len(parts)} '
-                         f'parts of {annotations}, got {len(sigmas)}')
+        raise ValueError(f'sigmas must have one number for each of the '
+                         f'{len(parts)} parts of {annotations}, '
+                         f'got {len(sigmas)}')
     detections = _detections(results, images, len(parts))
 
     counts = np.zeros((len(parts), len(KINDS)), int)
@@ -195,14 +196,15 @@ def _read(path: str | Path):
     try:
         return json.loads(Path(path).read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f'{path} wants a JSON file: {error}') from error
+        raise ValueError(f'{path} must be a JSON file: {error}') from error
 
 
 def _finite(values, count: int, name: str) -> np.ndarray:
     """So many numbers, none of them NaN or infinite."""
     array = np.array(values, float)
     if array.shape != (count, ) or not np.isfinite(array).all():
-        raise ValueError(f'{name} wants {count} finite numbers, got {values}')
+        raise ValueError(
+            f'{name} must be {count} finite numbers, got {values}')
     return array
 
 
@@ -211,17 +213,17 @@ def _truth(path: str | Path) -> tuple[set, list, dict]:
     truth = _read(path)
     if not isinstance(truth, dict) or not {'images', 'annotations',
                                            'categories'} <= truth.keys():
-        raise ValueError(f'{path} wants COCO ground truth: a dictionary of '
+        raise ValueError(f'{path} must be COCO ground truth: a dictionary of '
                          'images, annotations and categories')
     try:
         category = next(
             (c for c in truth['categories'] if 'keypoints' in c), None)
         if category is None:
-            raise ValueError('it has no category with keypoints')
+            raise ValueError('a category must have keypoints, got none')
         parts = category['keypoints']
         if not isinstance(parts, list) or not all(
                 isinstance(part, str) for part in parts):
-            raise ValueError(f'keypoints wants names of parts, got {parts}')
+            raise ValueError(f'keypoints must be names of parts, got {parts}')
         images = {image['id'] for image in truth['images']}
         people = defaultdict(list)
         for person in truth['annotations']:
@@ -229,14 +231,14 @@ def _truth(path: str | Path) -> tuple[set, list, dict]:
                     'iscrowd'):
                 continue
             if person['image_id'] not in images:
-                raise ValueError(f'image_id {person["image_id"]} is none of '
-                                 'its images')
+                raise ValueError(f'image_id must be one of its images, got '
+                                 f'{person["image_id"]}')
             area, = _finite([person['area']], 1, 'area')
             points = _finite(person['keypoints'], 3 * len(parts), 'keypoints')
             people[person['image_id']].append(
                 (points.reshape(-1, 3), area))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path} wants COCO ground truth: '
+        raise ValueError(f'{path} must be COCO ground truth: '
                          f'{type(error).__name__}: {error}') from error
     return images, parts, {
         image: tuple(np.array(values) for values in zip(*own, strict=True))
@@ -250,22 +252,22 @@ def _detections(path: str | Path, images: set, parts: int) -> dict[int, list]:
     wanted = {'image_id', 'score', 'keypoints'}
     if not isinstance(results, list) or not all(
             isinstance(d, dict) and wanted <= d.keys() for d in results):
-        raise ValueError(f'{path} wants a list of detections, each with '
+        raise ValueError(f'{path} must be a list of detections, each with '
                          'image_id, score and keypoints')
     found = defaultdict(list)
     for detection in results:
         try:
             if len(detection['keypoints']) != 3 * parts:
-                raise ValueError(f'wants 3 x {parts} numbers a detection, got '
-                                 f'{len(detection["keypoints"])}')
+                raise ValueError(f'a detection must have 3 x {parts} numbers, '
+                                 f'got {len(detection["keypoints"])}')
             if detection['image_id'] not in images:
                 raise ValueError(
-                    f'has a detection of image {detection["image_id"]}, '
-                    'which the ground truth does not have')
+                    'image_id of a detection must be in the ground truth, '
+                    f'got {detection["image_id"]}')
             score, = _finite([detection['score']], 1, 'score')
             points = _finite(detection['keypoints'], 3 * parts, 'keypoints')
         except (TypeError, ValueError) as error:
-            raise ValueError(f'{path} {error}') from error
+            raise ValueError(f'{path}: {error}') from error
         found[detection['image_id']].append(
             (score, points.reshape(-1, 3)[:, :2]))
     return found

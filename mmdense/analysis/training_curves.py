@@ -43,8 +43,8 @@ def scalar_files(path: str | Path) -> list[Path]:
     files = sorted(path.glob('*/vis_data/scalars.json'))
     if not files:
         raise ValueError(
-            f'{path} holds no */vis_data/scalars.json: wants the work folder '
-            'of a training, or such a file')
+            f'{path} must be the work folder of a training, or its '
+            'scalars.json, got no */vis_data/scalars.json in it')
     return files
 
 
@@ -72,7 +72,7 @@ def read(files: Iterable[Path]) -> Curves:
                     curves.cut.append(f'{file}, line {number}')
                     break
                 raise ValueError(
-                    f'{file}, line {number}: wants a record of mmengine with '
+                    f'{file}, line {number} must be a record of mmengine with '
                     f'a step, got {line[:60]!r}') from None
             # Validations are logged without an iteration; their step is the
             # epoch wherever the training counts epochs.

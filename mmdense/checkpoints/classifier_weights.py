@@ -29,8 +29,8 @@ def convert_classifier(classifier: dict[str, Tensor],
     for name, ours in network.state_dict().items():
         key = network.classifier_key(name)
         if key not in classifier:
-            raise ValueError(f'the classifier has no {key}, wanted for {name} '
-                             f'{tuple(ours.shape)}')
+            raise ValueError(f'the classifier must have {key}, for {name} '
+                             f'{tuple(ours.shape)}, got no such weight')
         theirs = classifier[key]
         fits = theirs.shape == ours.shape or (
             theirs.dim() == 2 and ours.dim() == 4
@@ -40,7 +40,7 @@ def convert_classifier(classifier: dict[str, Tensor],
             if theirs.dim() == 2 and ours.dim() == 4:
                 wanted = f'{tuple(ours.flatten(1).shape)} for the kernel ' \
                          f'{wanted}'
-            raise ValueError(f'{key} wants the shape {wanted} of {name}, got '
-                             f'{tuple(theirs.shape)}')
+            raise ValueError(f'{key} must have the shape {wanted} of {name}, '
+                             f'got {tuple(theirs.shape)}')
         weights[name] = theirs.reshape(ours.shape)
     return weights

@@ -178,7 +178,7 @@ def read_checkpoint(path: str | Path) -> dict:
     """
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f'{path} is a folder, wants a checkpoint file')
+        raise ValueError(f'{path} must be a checkpoint file, got a folder')
     if not path.is_file():
         raise ValueError(f'{path}: no such checkpoint')
     check_whole(path)
@@ -196,7 +196,7 @@ def read_checkpoint(path: str | Path) -> dict:
         raise ValueError(f'{path} cannot be read as a checkpoint: '
                          f'{type(error).__name__}: {error}') from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path} wants to hold a dict, got '
+        raise ValueError(f'{path} must hold a dict, got '
                          f'{type(checkpoint).__name__}')
     return checkpoint
 

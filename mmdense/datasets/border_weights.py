@@ -63,7 +63,7 @@ def border_weights(label: np.ndarray,
     for name, value in (*(('cell', c) for c in classes),
                         ('ignore_index', ignore_index)):
         if not isinstance(value, Integral):
-            raise TypeError(f'{name} wants an integer, got {value!r}')
+            raise TypeError(f'{name} must be an integer, got {value!r}')
     weights = _class_balance(label, frequencies, ignore_index)
     if instances is None:
         cells = np.zeros(label.shape, np.int32)
@@ -92,8 +92,8 @@ def _class_balance(label, frequencies, ignore_index):
     else:
         if not isinstance(frequencies, tuple | list | np.ndarray) or \
                 getattr(frequencies, 'ndim', 1) != 1:
-            raise TypeError('frequencies wants a share a class, got '
-                            f'{frequencies!r}')
+            raise TypeError('frequencies must be a list of shares, one a '
+                            f'class, got {frequencies!r}')
         number = len(frequencies)
         if not all(isinstance(share, Real) for share in frequencies) or \
                 not abs(sum(frequencies) - 1) <= 0.01:
@@ -102,8 +102,8 @@ def _class_balance(label, frequencies, ignore_index):
         if not all(0 <= c < number and frequencies[c] > 0
                    for c in classes.tolist()):
             raise ValueError(
-                'frequencies wants a positive share for each of the classes '
-                f'{classes.tolist()}, got {list(frequencies)}')
+                'frequencies must hold a positive share for each of the '
+                f'classes {classes.tolist()}, got {list(frequencies)}')
         shares = np.array([frequencies[c] for c in classes.tolist()])
     weights = np.zeros(label.shape)
     for c, share in zip(classes, shares, strict=True):
@@ -135,9 +135,9 @@ def border_distances(cells: np.ndarray,
     """
     check_array(cells, 2, 'iu', 'cells')
     if not isinstance(reach, Real) or not reach >= 0:
-        raise ValueError(f'reach wants at least 0, got {reach!r}')
+        raise ValueError(f'reach must be at least 0, got {reach!r}')
     if cells.min(initial=0) < 0:
-        raise ValueError(f'cells wants numbers of at least 0, got '
+        raise ValueError(f'cells must be numbers of at least 0, got '
                          f'{cells.min()}')
     if cells.max(initial=0) > cells.size:  # find_objects lists them all
         cells = np.unique(np.append(cells, 0), return_inverse=True)[1][

@@ -97,7 +97,7 @@ def check_arguments(train: int, val: int, size: tuple[int, int], seed: int,
     """Refuse sizes and numbers no set can have.
 
     Raises:
-        ValueError: Naming the argument, what it wants and what came.
+        ValueError: If one is out of its range.
     """
     check_image_size(size)
     for name, value, low, high in (('train', train, 0, 999999),
@@ -113,24 +113,24 @@ def check_image_size(size: tuple[int, int]) -> None:
     """Refuse what is no height and width of a synthetic image.
 
     Raises:
-        ValueError: Naming it, what it wants and what came.
+        ValueError: If it is not two integers from 32 to 8192.
     """
     if not isinstance(size, tuple | list) or len(size) != 2:
-        raise ValueError(f'size wants height and width, got {size!r}')
+        raise ValueError(f'size must be (height, width), got {size!r}')
     for k, side in enumerate(size):
         _check_range(f'size[{k}]', side, 32, 8192)
 
 
 def _check_range(name, value, low, high):
     if not isinstance(value, Integral) or not low <= value <= high:
-        raise ValueError(f'{name} wants {low} to {high}, got {value!r}')
+        raise ValueError(f'{name} must be {low} to {high}, got {value!r}')
 
 
 def check_choice(name: str, value: str, choices) -> None:
     """Refuse a word that is not among ``choices``."""
     if value not in choices:
         raise ValueError(
-            f'{name} wants one of {", ".join(choices)}, got {value!r}')
+            f'{name} must be one of {", ".join(choices)}, got {value!r}')
 
 
 def default_workers() -> int:
@@ -167,7 +167,7 @@ def write_set(out: str | os.PathLike, arguments: dict,
         ValueError: If the folder holds another set, or anything else.
     """
     if not isinstance(out, str | os.PathLike):
-        raise TypeError(f'out wants a path, got {out!r}')
+        raise TypeError(f'out must be a path, got {out!r}')
     out = Path(out)
     arguments = json.loads(json.dumps(dict(arguments, generator=GENERATOR)))
     manifest = _manifest(out, arguments)
@@ -242,7 +242,7 @@ def _manifest(out: Path, arguments: dict) -> dict:
     if not out.exists():
         return {}
     if not out.is_dir():
-        raise ValueError(f'{out} is a file, a folder is wanted')
+        raise ValueError(f'{out} must be a folder, got a file')
     if not (out / MANIFEST).exists():
         if any(out.iterdir()):
             raise ValueError(

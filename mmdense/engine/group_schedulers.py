@@ -35,16 +35,17 @@ class _OfGroup:
     def __init__(self, optimizer, *args, group: str, inverse: bool = False,
                  **kwargs):
         if not isinstance(group, str):
-            raise TypeError(f'group wants a label, got {group!r}')
+            raise TypeError(f'group must be a string, got {group!r}')
         if not isinstance(inverse, bool):
-            raise TypeError(f'inverse wants a bool, got {inverse!r}')
+            raise TypeError(f'inverse must be a bool, got {inverse!r}')
         self.group = group
         self.inverse = inverse
         labels = {g.get('group') for g in optimizer.param_groups} - {None}
         if group not in labels and not inverse:
             raise ValueError(
-                f"{type(self).__name__} wants group='{group}', the optimizer "
-                f'has {sorted(labels)}; label it in paramwise_cfg with '
+                f'{type(self).__name__}: group must be a label of the '
+                f'optimizer, {sorted(labels)}, got {group!r}; '
+                'label parameters in paramwise_cfg with '
                 f"custom_keys={{KEY: dict(group='{group}')}}")
         super().__init__(optimizer, *args, **kwargs)
 

@@ -31,10 +31,10 @@ def cell_overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     for name, cells in (('predicted', predicted), ('truth', truth)):
         check_array(cells, None, 'iu', name)
         if cells.min(initial=0) < 0:
-            raise ValueError(f'{name} wants numbers of at least 0, got '
+            raise ValueError(f'{name} must be numbers of at least 0, got '
                              f'{cells.min()}')
     if predicted.shape != truth.shape:
-        raise ValueError('predicted and truth want one shape, got '
+        raise ValueError('predicted and truth must have one shape, got '
                          f'{predicted.shape} and {truth.shape}')
     cells, own = np.unique(truth[truth > 0], return_inverse=True)
     sizes = np.bincount(own, minlength=len(cells))

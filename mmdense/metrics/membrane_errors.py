@@ -196,5 +196,5 @@ def _check(predicted, truth):
     check_array(predicted, 2, 'b', 'predicted')
     check_array(truth, 2, 'b', 'truth')
     if predicted.shape != truth.shape or not truth.size:
-        raise ValueError('predicted and truth want one size (H, W), got '
+        raise ValueError('predicted and truth must have one size (H, W), got '
                          f'{predicted.shape} and {truth.shape}')

@@ -37,8 +37,8 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
     check_positive(num_classes=num_classes)
     check_at_least(-math.inf, ignore_index=ignore_index)
     if truth.shape != prediction.shape:
-        raise ValueError(f'prediction wants the shape of truth, {truth.shape}'
-                         f', got {prediction.shape}')
+        raise ValueError('prediction must have the shape of truth, '
+                         f'{truth.shape}, got {prediction.shape}')
     counted = truth != ignore_index
     labels = []
     for name, map_ in (('truth', truth), ('prediction', prediction)):
@@ -46,9 +46,9 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
         wrong = values[(values < 0) | (values >= num_classes)]
         if len(wrong):
             # What is predicted for an ignored pixel is not looked at.
-            also = f' or {ignore_index}, ignored' if name == 'truth' else ''
+            also = f' or {ignore_index} (ignored)' if name == 'truth' else ''
             raise ValueError(
-                f'{name} wants labels 0 to {num_classes - 1}{also}; got '
+                f'{name} must hold labels 0 to {num_classes - 1}{also}, got '
                 f'{", ".join(map(str, np.unique(wrong)[:8]))}')
         labels.append(values)
     pairs = labels[0] * num_classes + labels[1]
@@ -86,8 +86,8 @@ def segmentation_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     check_array(confusion, 2, 'iuf', 'confusion')
     if confusion.shape[0] != confusion.shape[1] or \
             not (confusion >= 0).all():
-        raise ValueError('confusion wants (classes, classes) counts of at '
-                         f'least 0, got {confusion.shape}')
+        raise ValueError('confusion must be counts of at least 0, '
+                         f'(classes, classes), got {confusion.shape}')
     right = np.diag(confusion).astype(float)
     total = confusion.sum(1).astype(float)
     total[total == 0] = np.nan

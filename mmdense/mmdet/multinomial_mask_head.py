@@ -40,8 +40,8 @@ class MultinomialMaskHead(FCNMaskHead):
                  **kwargs):
         check_positive(num_classes=num_classes)
         if kwargs.get('class_agnostic'):
-            raise ValueError('MultinomialMaskHead wants class_agnostic=False, '
-                             'got True')
+            raise ValueError('MultinomialMaskHead: class_agnostic must be '
+                             'False, got True')
         super().__init__(
             num_classes=num_classes + 1, loss_mask=loss_mask, **kwargs)
         self.num_classes = num_classes

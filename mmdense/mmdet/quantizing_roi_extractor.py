@@ -71,7 +71,7 @@ class RoIWarp(nn.Module):
         check_at_least(0, sampling_ratio=sampling_ratio)
         if pool_mode not in POOLINGS:
             raise ValueError(
-                f'pool_mode wants one of {POOLINGS}, got {pool_mode!r}')
+                f'pool_mode must be one of {POOLINGS}, got {pool_mode!r}')
         super().__init__()
         self.output_size = _pair(output_size)
         self.spatial_scale = spatial_scale

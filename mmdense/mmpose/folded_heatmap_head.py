@@ -19,7 +19,7 @@ class FoldedHeatmapHead(HeatmapHead):
     X. Cai and Y.-F. Pu, *FlatteNet*, arXiv:1909.09961, Section III-C. Loss,
     gradients, predictions and parameter names are those of ``HeatmapHead``
     without deconvolutions behind the same ``FlatteningNeck``, so checkpoints
-    go either way; this one wants the neck's ``rearrange=False``.
+    go either way; this one needs the neck's ``rearrange=False``.
 
     Args:
         in_channels (int): Channels of one descriptor, those of the coarse
@@ -72,8 +72,9 @@ class FoldedHeatmapHead(HeatmapHead):
         grid = self.upscale**2
         if c != grid * self.in_channels:
             raise ValueError(
-                f'FoldedHeatmapHead wants {grid} x {self.in_channels} '
-                f'channels, got {c}; does the neck have rearrange=False?')
+                f'FoldedHeatmapHead: channels of the feature must be '
+                f'{grid} x {self.in_channels}, got {c}; does the neck have '
+                'rearrange=False?')
         # Positions join the batch: the same weights at each of them.
         x = self.final_layer(x.reshape(n * grid, self.in_channels, h, w))
         return x.reshape(n, grid * self.out_channels, h, w)

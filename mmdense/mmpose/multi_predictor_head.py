@@ -68,9 +68,9 @@ class MultiPredictorHead(BaseHead):
             groups=groups)
         check_positives(early_channels=early_channels)
         if early not in ENLARGED:
-            raise ValueError(f'early wants one of {ENLARGED}, got {early!r}')
+            raise ValueError(f'early must be one of {ENLARGED}, got {early!r}')
         if in_channels % groups:
-            raise ValueError(f'groups wants a divisor of in_channels = '
+            raise ValueError(f'groups must be a divisor of in_channels = '
                              f'{in_channels}, got {groups}')
         super().__init__(init_cfg)
         self.in_channels = in_channels
@@ -112,8 +112,8 @@ class MultiPredictorHead(BaseHead):
         """
         if len(feats) != len(self.predictors):
             raise ValueError(
-                f'MultiPredictorHead wants a feature for each of {self.names},'
-                f' got {len(feats)}')
+                'MultiPredictorHead: feats must be a feature for each of '
+                f'{self.names}, got {len(feats)}')
         return {
             name: predictor(x, feats[-1])
             for (name, predictor), x in zip(

@@ -27,7 +27,7 @@ def by_predictor(evaluator: dict | Sequence[dict],
     for metric in metrics:
         check_config(evaluator=metric)
     if not all(isinstance(name, str) for name in names):
-        raise TypeError(f'names wants those of predictors, got {names!r}')
+        raise TypeError(f'names must be strings, got {names!r}')
     return [
         dict(
             type='mmdense.OfPredictor',
@@ -44,7 +44,7 @@ def by_predictor(evaluator: dict | Sequence[dict],
 class OfPredictor:
     """Shows a metric the keypoints of one predictor as the network's own.
 
-    Wants ``model.test_cfg.every_predictor=True``. A network's accuracy stage
+    Needs ``model.test_cfg.every_predictor=True``. A network's accuracy stage
     by stage (Table 2 of the Spatial Shortcut Network)::
 
         test_evaluator = [
@@ -64,7 +64,7 @@ class OfPredictor:
 
     def __init__(self, predictor: str, metric: dict):
         if not isinstance(predictor, str):
-            raise TypeError(f'predictor wants a name, got {predictor!r}')
+            raise TypeError(f'predictor must be a string, got {predictor!r}')
         check_config(metric=metric)
         self.predictor = predictor
         self.metric = HOST_METRICS.build(metric)
@@ -91,8 +91,9 @@ class OfPredictor:
         name = f'{self.predictor}_keypoints'
         if name not in instances:
             raise ValueError(
-                f'OfPredictor wants pred_instances with {name}; does the '
-                f'head have a predictor {self.predictor}, and model.test_cfg '
+                f'OfPredictor: pred_instances must have {name}, got '
+                f'{sorted(instances)}; does the head have a predictor '
+                f'{self.predictor}, and model.test_cfg '
                 'every_predictor=True?')
         keypoints = instances[name].copy()
         # From the network's input to the image, as the host's estimator does

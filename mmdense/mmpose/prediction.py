@@ -19,7 +19,7 @@ def check(config: Config) -> None:
     check_pipeline(config)
     mode = config.test_dataloader.dataset.get('data_mode', 'topdown')
     if mode != 'topdown':
-        raise ValueError(f'wants a top-down config of mmpose, got {mode!r}')
+        raise ValueError(f"data_mode must be 'topdown', got {mode!r}")
 
 
 def predict(model: nn.Module, image: str | np.ndarray,

@@ -45,12 +45,12 @@ class ShiftResNet(ResNet):
                  **kwargs):
         check_positive(num_stages=num_stages)
         if num_stages > 4:
-            raise ValueError(f'num_stages wants 1 to 4, got {num_stages}')
+            raise ValueError(f'num_stages must be 1 to 4, got {num_stages}')
         check_positives(strides=strides, dilations=dilations)
         for name, values in dict(strides=strides, dilations=dilations).items():
             if len(values) < num_stages:
-                raise ValueError(f'{name} wants {num_stages}, one a stage, '
-                                 f'got {values}')
+                raise ValueError(f'{name} must have {num_stages}, one a '
+                                 f'stage, got {values}')
         if shift is not None:
             check_options(shift=shift)
         if first_shift_channels is not None:
@@ -91,7 +91,7 @@ class ShiftResNet(ResNet):
         height, width = x.shape[-2:]
         if height % self.stride or width % self.stride:
             raise ValueError(
-                f'{type(self).__name__} wants image sides divisible by '
+                f'{type(self).__name__}: image sides must be divisible by '
                 f'{self.stride}, got {height} x {width}')
         if self.deep_stem:
             x = self.stem(x)

@@ -38,7 +38,7 @@ class TorsoPCK(PCKAccuracy):
         check_sequence(ends=ends)
         if len(ends) != 2 or ends[0] == ends[1] or not all(
                 isinstance(name, str) for name in ends):
-            raise ValueError(f'ends wants two names of joints, got {ends!r}')
+            raise ValueError(f'ends must be two names of joints, got {ends!r}')
         super().__init__(thr=thr, norm_item='torso', prefix=prefix)
         self.ends = tuple(ends)
 
@@ -47,7 +47,7 @@ class TorsoPCK(PCKAccuracy):
         ids = self.dataset_meta['keypoint_name2id']
         missing = [name for name in self.ends if name not in ids]
         if missing:
-            raise ValueError(f'ends wants joints out of {sorted(ids)}, got '
+            raise ValueError(f'ends must be joints out of {sorted(ids)}, got '
                              f'{self.ends}')
         ends = [ids[name] for name in self.ends]
         # Joints 4 and 5 are not asked for, and need not be there.

@@ -41,7 +41,7 @@ class SegMetric(BaseMetric):
 
 @EVALUATORS.register_module()
 class SegEvaluator(Evaluator):
-    """Several metrics as the one evaluator that mmseg's script wants.
+    """Several metrics as the one evaluator that mmseg's script takes.
 
     ``tools/test.py --out DIR`` of mmseg sets ``output_dir`` in
     ``test_evaluator``, which must be a dict for it.

@@ -86,13 +86,14 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
             norm_cfg=norm_cfg,
             **kwargs)
         if self.conv_cfg is not None or self.act_cfg != dict(type='ReLU'):
-            raise ValueError('wants conv_cfg=None and act_cfg=dict('
-                             "type='ReLU'), the paper's layers, got "
+            raise ValueError("PyramidAttentionHead: conv_cfg must be None and "
+                             "act_cfg dict(type='ReLU'), as in the paper, got "
                              f'{self.conv_cfg} and {self.act_cfg}')
         *fine, width = self.in_channels
         if attention is None and (upsample is None or not fine):
-            raise ValueError('wants attention, or upsample and at least two '
-                             f'maps, got {attention} and {upsample} for '
+            raise ValueError('PyramidAttentionHead: attention must be set, or '
+                             f'upsample and at least two maps, got '
+                             f'{attention} and {upsample} for '
                              f'in_channels={self.in_channels}; the backbone '
                              'alone is an FCNHead with num_convs=0')
         self.attention = None

@@ -142,8 +142,9 @@ class DilationRateRegression(nn.Module):
                 isinstance(rate_bounds, tuple | list) and len(rate_bounds) == 2
                 and all(isinstance(bound, Real) for bound in rate_bounds)
                 and rate_bounds[0] <= 1 <= rate_bounds[1]):
-            raise ValueError('rate_bounds wants (smallest, largest) with the '
-                             f'initial rate 1 between, got {rate_bounds!r}')
+            raise ValueError('rate_bounds must be (smallest, largest) with '
+                             'the initial rate 1 between, got '
+                             f'{rate_bounds!r}')
         self.rate_bounds = rate_bounds
         self.fc1 = HiddenLinear(channels, max(1, int(channels * hidden_ratio)))
         self.fc2 = RateLinear(self.fc1.out_features, groups_of_rates)
@@ -244,16 +245,16 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
         name = type(self).__name__
         if any(k % 2 == 0 for k in self.kernel_size):
             raise ValueError(
-                f'{name} wants an odd kernel_size, got {self.kernel_size}')
+                f'{name}: kernel_size must be odd, got {self.kernel_size}')
         if padding_mode != 'zeros':
-            raise ValueError(f"{name} wants padding_mode='zeros', got "
+            raise ValueError(f"{name}: padding_mode must be 'zeros', got "
                              f'{padding_mode!r}')
         if groups_of_rates is None:
             groups_of_rates = in_channels
         check_positive(groups_of_rates=groups_of_rates)
         if in_channels % groups_of_rates:
             raise ValueError(
-                f'{name} wants groups_of_rates dividing in_channels = '
+                f'{name}: groups_of_rates must divide in_channels = '
                 f'{in_channels}, got {groups_of_rates}')
         self.rate_regression = DilationRateRegression(
             in_channels, groups_of_rates, hidden_ratio, rate_bounds)

@@ -41,10 +41,10 @@ def conv_norm(in_channels: int,
         out_channels=out_channels,
         kernel_size=kernel_size)
     if kernel_size % 2 == 0:
-        raise ValueError('kernel_size wants a positive odd number, got '
+        raise ValueError('kernel_size must be a positive odd number, got '
                          f'{kernel_size}')
     if not callable(norm):
-        raise TypeError(f'norm wants what makes a norm from its channels, got '
+        raise TypeError(f'norm must make a norm of a number of channels, got '
                         f'{norm!r}')
     layers = [
         nn.Conv2d(
@@ -134,7 +134,7 @@ def resize_like(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:
     check_map(x, None)
     check_map(like, None, 'like')
     if not isinstance(align_corners, bool):
-        raise TypeError('align_corners wants a bool, got '
+        raise TypeError('align_corners must be a bool, got '
                         f'{type(align_corners).__name__}')
     if x.shape[-2:] == like.shape[-2:]:
         return x

@@ -179,7 +179,7 @@ class ConvolutionalGoogLeNet(_Classifier):
     the 907 of Table 1 describe the classifier, which has it. torchvision's
     layers differ from the original: batch norms instead of biases and of the
     two local response norms, 3x3 kernels in the 5x5 branches and a 2x2 last
-    pool. Its weights want images in [-1, 1].
+    pool. Its weights need images in [-1, 1].
 
     Args:
         torchvision_layers (bool): Layers that torchvision's weights fit.

@@ -72,10 +72,10 @@ class FeaturePyramidAttention(nn.Module):
             pyramid_channels=pyramid_channels)
         check_sequence(kernel_sizes=kernel_sizes)
         if not kernel_sizes:
-            raise ValueError('kernel_sizes wants one kernel per pyramid '
+            raise ValueError('kernel_sizes must have one kernel per pyramid '
                              'level, got none')
         if pooling not in POOLINGS:
-            raise ValueError(f'pooling wants one of {sorted(POOLINGS)}, got '
+            raise ValueError(f'pooling must be one of {sorted(POOLINGS)}, got '
                              f'{pooling!r}')
         self.pooling = pooling
         self.align_corners = align_corners

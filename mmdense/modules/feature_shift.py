@@ -72,14 +72,14 @@ class ChannelShift(nn.Module):
         there = state_dict.get(f'{prefix}offset')
         if there is not None and there.shape != self.offset.shape:
             raise ValueError(
-                f'{prefix}offset wants {len(self.offset)} x 2 offsets '
-                f'(shift channels K = {len(self.offset)}), the checkpoint '
-                f'has {tuple(there.shape)}')
+                f'{prefix}offset must be {len(self.offset)} x 2 offsets '
+                f'(shift channels K = {len(self.offset)}), got '
+                f'{tuple(there.shape)} from the checkpoint')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 class CorrelationAttention(nn.Module):
-    """Say at every position how much each shifted channel is wanted there.
+    """Weight each shifted channel at every position.
 
     Equation 6: ``f = softplus(W P)``, divided by its sum over all positions;
     or, in the light network, ``sigmoid(W P)``.
@@ -95,7 +95,7 @@ class CorrelationAttention(nn.Module):
         check_positive(channels=channels, shift_channels=shift_channels)
         if kind not in ATTENTIONS[:2]:
             raise ValueError(
-                f'kind wants one of {ATTENTIONS[:2]}, got {kind!r}')
+                f'kind must be one of {ATTENTIONS[:2]}, got {kind!r}')
         self.kind = kind
         self.conv = nn.Conv2d(channels, shift_channels, 1, bias=False)
 
@@ -143,7 +143,7 @@ class FeatureShiftModule(Insertable):
         check_positive(channels=channels, shift_channels=shift_channels)
         check_spread(offset_std=offset_std)
         if attention not in ATTENTIONS:
-            raise ValueError(f'attention wants one of {ATTENTIONS}, got '
+            raise ValueError(f'attention must be one of {ATTENTIONS}, got '
                              f'{attention!r}')
         self.alpha = nn.Conv2d(channels, shift_channels, 1, bias=False)
         self.shift = (

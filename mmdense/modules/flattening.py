@@ -32,7 +32,7 @@ def _check_geometry(kernel_size: int, stride: int, multiplier: int) -> None:
         kernel_size=kernel_size, stride=stride, multiplier=multiplier)
     if kernel_size % 2 == 0:
         raise ValueError(
-            f'kernel_size wants a positive odd number, got {kernel_size}')
+            f'kernel_size must be a positive odd number, got {kernel_size}')
 
 
 def _init_conv(conv: nn.Conv2d, nonlinearity: str) -> None:
@@ -108,7 +108,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
         _warn_of_lost_inputs(in_channels, groups_first, groups_second)
         if activation not in ('PReLU', 'ReLU'):
             raise ValueError(
-                f"activation wants 'PReLU' or 'ReLU', got {activation!r}")
+                f"activation must be 'PReLU' or 'ReLU', got {activation!r}")
         self.out_channels = multiplier * in_channels
         self.groups_first = groups_first
         self.depthwise = nn.Conv2d(
@@ -226,13 +226,13 @@ class FlatteningModule(nn.Module):
         super().__init__()
         check_sequence(layers=layers)
         if not layers:
-            raise ValueError('layers wants at least one layer, got none')
+            raise ValueError('layers must have at least one layer, got none')
         self.in_channels = in_channels
         self.layers = nn.ModuleList()
         channels = in_channels
         for index, arguments in enumerate(layers):
             if not isinstance(arguments, dict):
-                raise TypeError(f'layers[{index}] wants a dict, got '
+                raise TypeError(f'layers[{index}] must be a dict, got '
                                 f'{type(arguments).__name__}')
             arguments = dict(arguments)
             layer = RegularConv if arguments.pop('regular', False) \

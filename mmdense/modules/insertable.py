@@ -31,7 +31,7 @@ class Insertable(nn.Module):
         """
         if not isinstance(inserted, bool):
             raise TypeError(
-                f'inserted wants a bool, got {type(inserted).__name__}')
+                f'inserted must be a bool, got {type(inserted).__name__}')
         self.is_inserted = inserted
         self.inserted.fill_(int(inserted))
 

@@ -47,14 +47,14 @@ class KeypointPredictor(nn.Module):
         check_positive(
             in_channels=in_channels, channels=channels, groups=groups)
         if channels % groups:
-            raise ValueError(f'groups wants a divisor of channels = '
+            raise ValueError(f'groups must be a divisor of channels = '
                              f'{channels}, got {groups}')
         if enlarge not in ENLARGED:
-            raise ValueError(f'enlarge wants one of {ENLARGED}, got '
+            raise ValueError(f'enlarge must be one of {ENLARGED}, got '
                              f'{enlarge!r}')
         if not reduce and in_channels != channels:
-            raise ValueError(f'without reduce in_channels wants to be '
-                             f'channels={channels}, got {in_channels}')
+            raise ValueError(f'in_channels must be channels={channels} '
+                             f'without reduce, got {in_channels}')
         self.in_channels = in_channels
         self.enlarge = enlarge
         norm = functools.partial(nn.GroupNorm, groups)

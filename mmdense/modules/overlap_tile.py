@@ -91,7 +91,8 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
             network's output has another size.
     """
     if not callable(network):
-        raise TypeError(f'network wants a function of a map, got {network!r}')
+        raise TypeError(
+            f'network must be a function of a map, got {network!r}')
     check_map(image, None, 'image')
     check_size(tile, 'tile')
     check_at_least(0, context=context)
@@ -100,8 +101,8 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
     for side in tile:
         if side < 2 * context + alignment:
             raise ValueError(
-                f'tile wants sides of at least {2 * context + alignment} for '
-                f'a context of {context} and a stride of {alignment}, got '
+                f'tile must have sides of at least {2 * context + alignment} '
+                f'for a context of {context} and a stride of {alignment}, got '
                 f'{side}')
     # What reaches beyond a small image is cut off by whole strides.
     tile = [
@@ -123,8 +124,8 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
             part = network(band.index_select(3, columns.to(image.device)))
             if list(part.shape[2:]) != outputs:
                 raise ValueError(
-                    f'network wants to give {outputs} for a tile of '
-                    f'{list(tile)} and a context of {context}, gave '
+                    f'network must give {outputs} for a tile of '
+                    f'{list(tile)} and a context of {context}, got '
                     f'{list(part.shape[2:])}')
             if result is None:
                 result = part.new_empty(*part.shape[:2], *sizes)

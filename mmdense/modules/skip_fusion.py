@@ -41,7 +41,7 @@ def bilinear_kernel(kernel_size: int, factor: int) -> Tensor:
     """
     check_positive(kernel_size=kernel_size, factor=factor)
     if kernel_size not in (2 * factor - 1, 2 * factor):
-        raise ValueError(f'kernel_size wants {2 * factor - 1} or '
+        raise ValueError(f'kernel_size must be {2 * factor - 1} or '
                          f'{2 * factor} for factor {factor}, got '
                          f'{kernel_size}')
     away = torch.arange(kernel_size) - (kernel_size - 1) / 2
@@ -62,9 +62,9 @@ def crop(x: Tensor, offset: int, size: tuple[int, int]) -> Tensor:
     height, width = size
     if x.shape[-2] < offset + height or x.shape[-1] < offset + width:
         raise ValueError(
-            f'a crop of {height}x{width} at {offset} wants a map of at least '
-            f'{offset + height}x{offset + width}, got '
-            f'{x.shape[-2]}x{x.shape[-1]} as x')
+            f'x must be at least {offset + height}x{offset + width} for a '
+            f'crop of {height}x{width} at {offset}, got '
+            f'{x.shape[-2]}x{x.shape[-1]}')
     return x[..., offset:offset + height, offset:offset + width]
 
 
@@ -106,16 +106,16 @@ class SkipFusion(nn.Module):
             check_positive(**{f'in_channels[{k}]': channels})
         if len(in_channels) != len(upsampling):
             raise ValueError(
-                f'upsampling wants one entry a map, {len(in_channels)} for '
-                f'in_channels={list(in_channels)}, got {len(upsampling)}')
+                f'upsampling must have one entry a map, {len(in_channels)} '
+                f'for in_channels={list(in_channels)}, got {len(upsampling)}')
         if not upsampling:
-            raise ValueError('upsampling wants at least one map, got none')
+            raise ValueError('upsampling must have at least one map, got none')
         for k, step in enumerate(upsampling):
             if not isinstance(step, dict) or not (
                     {'factor', 'crop'} <= step.keys() <= set(STEP)):
                 raise ValueError(
-                    f'upsampling[{k}] wants a dict of factor, crop and maybe '
-                    f'kernel_size, got {step!r}')
+                    f'upsampling[{k}] must be a dict of factor, crop and '
+                    f'maybe kernel_size, got {step!r}')
             check_positive(**{f'upsampling[{k}] factor': step['factor']})
             check_at_least(0, **{f'upsampling[{k}] crop': step['crop']})
         factors = [step['factor'] for step in upsampling]
@@ -163,7 +163,7 @@ class SkipFusion(nn.Module):
         """
         check_sequence(maps=maps)
         if len(maps) != len(self.scores):
-            raise ValueError(f'maps wants {len(self.scores)} maps, fine to '
+            raise ValueError(f'maps must be {len(self.scores)} maps, fine to '
                              f'coarse, got {len(maps)}')
         check_size(size)
         for k, (x, score) in enumerate(
@@ -171,7 +171,7 @@ class SkipFusion(nn.Module):
             check_map(x, score.in_channels, f'maps[{k}]')
             if x.shape[0] != maps[0].shape[0]:
                 raise ValueError(
-                    f'maps wants one batch size, got '
+                    f'maps must have one batch size, got '
                     f'{[m.shape[0] for m in maps]}')
         *finer, coarsest = maps
         x = self.scores[0](coarsest)

@@ -39,8 +39,8 @@ class SqueezeExciteAttention(nn.Module):
         check_positive(in_channels=in_channels)
         if not (isinstance(reduction, int)
                 and 1 <= reduction <= in_channels):
-            raise ValueError(f'reduction wants 1 to {in_channels} (the input '
-                             f'channels), got {reduction}')
+            raise ValueError(f'reduction must be 1 to {in_channels} (the '
+                             f'input channels), got {reduction}')
         self.value = conv_norm(in_channels, out_channels, 1, norm)
         hidden = in_channels // reduction
         self.squeeze = nn.Conv2d(in_channels, hidden, 1)

@@ -42,7 +42,7 @@ def nearest_sizes(size: int, depth: int = 4) -> tuple[int | None, int]:
     """The nearest sides that work, in pixels.
 
     Args:
-        size (int): The side wanted.
+        size (int): The side to reach.
         depth (int): Number of poolings.
 
     Returns:
@@ -90,11 +90,11 @@ def crop_center(x: Tensor, height: int, width: int) -> Tensor:
         TypeError, ValueError: If ``x`` is no such map, or too small.
     """
     if not isinstance(x, Tensor) or x.dim() < 2:
-        raise TypeError(f'x wants a tensor (..., H, W), got '
+        raise TypeError(f'x must be a tensor (..., H, W), got '
                         f'{tuple(x.shape) if isinstance(x, Tensor) else x!r}')
     check_at_least(0, height=height, width=width)
     if height > x.shape[-2] or width > x.shape[-1]:
-        raise ValueError(f'height and width want at most those of x, '
+        raise ValueError(f'height and width must be at most those of x, '
                          f'{tuple(x.shape[-2:])}, got {height}, {width}')
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top:top + height, left:left + width]

@@ -61,7 +61,7 @@ def load_config(name: str | Path, options: dict | None = None) -> Config:
             not installed.
     """
     if Path(name).suffix in CHECKPOINTS:
-        raise ValueError(f'{name} is a checkpoint; wants a config (.py)')
+        raise ValueError(f'{name} must be a config (.py), got a checkpoint')
     path = find_config(name)
     try:
         config = Config.fromfile(path)

@@ -103,7 +103,7 @@ def program_of(
             torch that exports no free sizes, too.
     """
     if not hasattr(Dim, 'AUTO'):
-        raise ValueError('an export wants torch 2.6 or later, got '
+        raise ValueError('an export needs torch 2.6 or later, got '
                          f'{torch.__version__}')
     network, failure = _network_of(model), None
     axes_to_try = [[0]] if fixed_size else [[0, 2, 3], [0]]
@@ -220,7 +220,7 @@ def check_onnx_packages() -> None:
         if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise ValueError(f'an ONNX export wants {", ".join(missing)}, not '
+        raise ValueError(f'an ONNX export needs {", ".join(missing)}, not '
                          'installed here: pip install "mmdense[export]"')
 
 

@@ -14,7 +14,7 @@ class _Changes(DictAction):
             try:
                 super().__call__(parser, namespace, [value], option_string)
             except (ValueError, AssertionError):  # no '='; a bracket left open
-                parser.error(f'--cfg-options wants KEY=VALUE, got {value!r}')
+                parser.error(f'--cfg-options must be KEY=VALUE, got {value!r}')
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

@@ -74,13 +74,13 @@ def host_of(config: Config) -> Host:
     """
     scope = config.get('default_scope')
     if scope not in HOSTS:
-        raise ValueError(f'{config.filename}: default_scope wants to be one '
-                         f'of {", ".join(HOSTS)}, got {scope!r}')
+        raise ValueError(f'{config.filename}: default_scope must be one of '
+                         f'{", ".join(HOSTS)}, got {scope!r}')
     host = importlib.import_module(f'mmdense.{scope}.prediction')
     try:
         host.check(config)
     except ValueError as error:
-        raise ValueError(f'{config.filename} {error}') from None
+        raise ValueError(f'{config.filename}: {error}') from None
     return host
 
 
@@ -129,7 +129,7 @@ def boxes_by_image(path: str | Path) -> dict[str, np.ndarray]:
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{path}: wants a COCO annotation file, with images and '
+            f'{path} must be a COCO annotation file, with images and '
             f'annotations: {type(error).__name__}: {error}') from error
 
 

@@ -35,14 +35,14 @@ class TwoStage(nn.Module):
             raise ValueError('TwoStage: proposals must be suppressed by nms, '
                              f'got {suppression}')
         if hasattr(model.roi_head, 'num_stages'):
-            raise ValueError('wants one stage of heads for regions, got '
+            raise ValueError('TwoStage: roi_head must have one stage, got '
                              f'{type(model.roi_head).__name__}')
         for name, layer in model.named_modules():
             if '.roi_layers.' in f'.{name}' and (
                     type(layer).__name__ != 'RoIAlign'
                     or layer.pool_mode != 'avg'):
-                raise ValueError(f'wants regions pooled by RoIAlign, got '
-                                 f'{layer} ({name})')
+                raise ValueError(f'TwoStage: {name} must be a RoIAlign with '
+                                 f"pool_mode='avg', got {layer}")
         self.model = model
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

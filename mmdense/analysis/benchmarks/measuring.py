@@ -81,7 +81,7 @@ def compare(a: Callable[[], object],
         ValueError: If ``repeats`` or ``warm_up`` is less than 1.
     """
     if repeats < 1 or warm_up < 1:
-        raise ValueError('compare wants repeats and warm_up of at least 1, '
+        raise ValueError('compare: repeats and warm_up must be at least 1, '
                          f'got {repeats} and {warm_up}')
 
     def calls_of(call):
@@ -116,7 +116,7 @@ def measure(call: Callable[[], object],
         ValueError: If ``repeats`` or ``warm_up`` is less than 1.
     """
     if repeats < 1 or warm_up < 1:
-        raise ValueError('measure wants repeats and warm_up of at least 1, '
+        raise ValueError('measure: repeats and warm_up must be at least 1, '
                          f'got {repeats} and {warm_up}')
     calls = _calls_per_sample(call, warm_up, synchronize, clock)
     return tuple(

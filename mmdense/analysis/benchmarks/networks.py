@@ -56,10 +56,10 @@ def check_options(parser: argparse.ArgumentParser,
     """
     for name in ('batch', 'repeats', 'threads'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
+            parser.error(f'--{name} must be at least 1, got '
                          f'{getattr(args, name)}')
     if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: PyTorch sees no GPU here')
     if args.device == 'cuda' and args.clock == 'cpu':

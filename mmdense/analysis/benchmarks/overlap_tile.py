@@ -26,8 +26,8 @@ def tiled_and_bare(
         ValueError: If the model does not tile.
     """
     if 'tile' not in (getattr(model, 'test_cfg', None) or {}):
-        raise ValueError('wants a segmentor that tiles, with a tile in its '
-                         f'test_cfg, got {type(model).__name__}')
+        raise ValueError('model must be a segmentor that tiles, with a tile '
+                         f'in its test_cfg, got {type(model).__name__}')
     image = torch.randn(
         1,
         networks.input_channels(model),

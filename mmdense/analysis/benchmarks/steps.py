@@ -134,7 +134,7 @@ def training_step(config: Config,
             network.
     """
     if way not in WAYS:
-        raise ValueError(f'way wants one of {WAYS}, got {way!r}')
+        raise ValueError(f'way must be one of {WAYS}, got {way!r}')
     # A copy, because mmseg writes into the config it builds from.
     config = copy.deepcopy(config)
     if config.default_scope == 'mmpose':

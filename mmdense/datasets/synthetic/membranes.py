@@ -65,8 +65,8 @@ def make_membrane_set(out: str | os.PathLike,
     check_arguments(train, val, size, seed, workers)
     check_choice('difficulty', difficulty, DIFFICULTIES)
     if size[0] * size[1] / CELL_AREA > 20000:
-        raise ValueError('size wants no more cells than 16-bit ids number: at '
-                         f'most {20000 * CELL_AREA} pixels, got {size}')
+        raise ValueError(f'size must be at most {20000 * CELL_AREA} pixels, '
+                         f'so that 16-bit ids number all cells, got {size}')
     arguments = dict(
         kind='membranes', train=train, val=val, size=[int(s) for s in size],
         seed=seed, difficulty=difficulty)
@@ -107,7 +107,7 @@ def membrane_slice(rng: np.random.Generator, size: tuple[int, int],
         TypeError, ValueError: If an argument is none of these.
     """
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f'rng wants a generator, got {type(rng).__name__}')
+        raise TypeError(f'rng must be a generator, got {type(rng).__name__}')
     check_image_size(size)
     check_choice('difficulty', difficulty, DIFFICULTIES)
     level = DIFFICULTIES[difficulty]

@@ -342,11 +342,12 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
         ValueError: If one is unknown, twice there, or there is none.
     """
     if not isinstance(classes, tuple | list):
-        raise ValueError(f'classes wants a sequence of names, got {classes!r}')
+        raise ValueError(
+            f'classes must be a list of names, got {classes!r}')
     classes = tuple(classes)
     unknown = sorted(set(classes) - set(VOC_CLASSES))
     if unknown or not classes or len(set(classes)) < len(classes):
-        raise ValueError('classes wants different names from '
+        raise ValueError('classes must be different names from '
                          f'{", ".join(VOC_CLASSES)}, got '
                          f'{", ".join(unknown or classes) or "none"}')
     return classes
