@@ -1,4 +1,4 @@
-"""Checks that name the argument, where torch would fail deep inside."""
+"""Checks of arguments, whose errors name the argument."""
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -10,28 +10,28 @@ KINDS = dict(b='bool', i='int', u='unsigned int', f='float')
 
 
 def check_positive(**sizes) -> None:
-    """Refuse sizes that are no positive integers.
+    """Raise unless every argument is a positive integer.
 
     Args:
         **sizes: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If one is below 1.
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is below 1.
     """
     check_at_least(1, **sizes)
 
 
 def check_at_least(least: int, **sizes) -> None:
-    """Refuse sizes that are no integers of at least ``least``.
+    """Raise unless every argument is an integer of at least ``least``.
 
     Args:
-        least (int): Smallest that will do.
+        least (int): Smallest value that is allowed.
         **sizes: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If one is smaller.
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is smaller than ``least``.
     """
     for name, size in sizes.items():
         # The sizes of an exported map are no integers yet.
@@ -43,14 +43,14 @@ def check_at_least(least: int, **sizes) -> None:
 
 
 def check_share(**shares) -> None:
-    """Refuse what is no number from 0 to 1, such as a dropout.
+    """Raise unless every argument is a number from 0 to 1.
 
     Args:
         **shares: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no number.
-        ValueError: If one is outside.
+        TypeError: If an argument is not a number.
+        ValueError: If an argument is below 0 or above 1.
     """
     for name, share in shares.items():
         if not isinstance(share, Real):
@@ -61,13 +61,13 @@ def check_share(**shares) -> None:
 
 
 def check_positive_number(**numbers) -> None:
-    """Refuse what is no finite number above 0.
+    """Raise unless every argument is a finite number above 0.
 
     Args:
         **numbers: Each under its argument's name.
 
     Raises:
-        ValueError: If one is anything else.
+        ValueError: If an argument is anything else.
     """
     for name, value in numbers.items():
         if not isinstance(value, Real) or not 0 < value < math.inf:
@@ -76,13 +76,13 @@ def check_positive_number(**numbers) -> None:
 
 
 def check_spread(**spreads) -> None:
-    """Refuse what is no standard deviation: a finite number of at least 0.
+    """Raise unless every argument is a finite number of at least 0.
 
     Args:
-        **spreads: Each under its argument's name.
+        **spreads: Standard deviations, each under its argument's name.
 
     Raises:
-        ValueError: If one is anything else.
+        ValueError: If an argument is anything else.
     """
     for name, value in spreads.items():
         if not isinstance(value, Real) or not 0 <= value < math.inf:
@@ -90,15 +90,15 @@ def check_spread(**spreads) -> None:
 
 
 def check_pair(size, least: int, name: str) -> None:
-    """Refuse what is not one or two integers, for rows and columns.
+    """Raise unless ``size`` is an integer or two: rows, columns.
 
     Args:
-        size (int | tuple[int, int]): What was given.
-        least (int): Smallest that will do.
-        name (str): Of the argument.
+        size (int | tuple[int, int]): The value to check.
+        least (int): Smallest value that is allowed.
+        name (str): Name of the argument, for the message.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If ``size`` is anything else.
     """
     pair = size if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(
@@ -108,13 +108,13 @@ def check_pair(size, least: int, name: str) -> None:
 
 
 def check_sequence(**sequences) -> None:
-    """Refuse what is no list or tuple.
+    """Raise unless every argument is a list or a tuple.
 
     Args:
         **sequences: Each under its argument's name.
 
     Raises:
-        TypeError: If one is anything else.
+        TypeError: If an argument is anything else.
     """
     for name, value in sequences.items():
         if not isinstance(value, (tuple, list)):
@@ -124,11 +124,11 @@ def check_sequence(**sequences) -> None:
 
 
 def check_size(size, name: str = 'size') -> None:
-    """Refuse what is no height and width.
+    """Raise unless ``size`` is a height and a width.
 
     Args:
-        size (tuple[int, int]): What was given.
-        name (str): Of the argument.
+        size (tuple[int, int]): The value to check.
+        name (str): Name of the argument, for the message.
 
     Raises:
         ValueError: If it is not two integers of at least 1.
@@ -142,17 +142,18 @@ def check_size(size, name: str = 'size') -> None:
 
 def check_array(x: np.ndarray, axes: int | None, kinds: str,
                 name: str) -> None:
-    """Refuse what is no array of so many axes and such numbers.
+    """Raise unless ``x`` is an array with these axes and this dtype.
 
     Args:
-        x (np.ndarray): What was given.
-        axes (int, optional): How many it has; None takes any.
-        kinds (str): Of its dtype, numpy's letters: keys of ``KINDS``.
-        name (str): Of the argument.
+        x (np.ndarray): The value to check.
+        axes (int, optional): Number of axes; None allows any.
+        kinds (str): Kinds of dtype that are allowed, as numpy's letters: keys
+            of ``KINDS``.
+        name (str): Name of the argument, for the message.
 
     Raises:
-        TypeError: If it is no array, or of another dtype.
-        ValueError: If it has another number of axes.
+        TypeError: If ``x`` is not an array, or has another dtype.
+        ValueError: If ``x`` has another number of axes.
     """
     if not isinstance(x, np.ndarray) or x.dtype.kind not in kinds:
         got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
@@ -164,11 +165,11 @@ def check_array(x: np.ndarray, axes: int | None, kinds: str,
 
 
 def check_axes(x: Tensor, name: str = 'x') -> None:
-    """Refuse what is no tensor (N, C, H, W), of whatever dtype.
+    """Raise unless ``x`` is a tensor (N, C, H, W), of any dtype.
 
     Raises:
-        TypeError: If it is no tensor.
-        ValueError: If it has another number of axes.
+        TypeError: If ``x`` is not a tensor.
+        ValueError: If ``x`` has another number of axes.
     """
     if not isinstance(x, Tensor):
         raise TypeError(f'{name} must be a tensor, got {type(x).__name__}')
@@ -178,16 +179,17 @@ def check_axes(x: Tensor, name: str = 'x') -> None:
 
 
 def check_map(x: Tensor, channels: int | None, name: str = 'x') -> None:
-    """Refuse what is no feature map of so many channels.
+    """Raise unless ``x`` is a feature map with ``channels`` channels.
 
     Args:
-        x (Tensor): What a module was given.
-        channels (int, optional): What it was built for; None takes any.
-        name (str): Of the argument.
+        x (Tensor): The input of a module.
+        channels (int, optional): Number of channels; None allows any.
+        name (str): Name of the argument, for the message.
 
     Raises:
-        TypeError: If it is no floating point tensor.
-        ValueError: If it is not (N, channels, H, W) with at least one pixel.
+        TypeError: If ``x`` is not a floating point tensor.
+        ValueError: If ``x`` is not (N, channels, H, W) with at least one
+            pixel.
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         got = x.dtype if isinstance(x, Tensor) else type(x).__name__
@@ -199,14 +201,15 @@ def check_map(x: Tensor, channels: int | None, name: str = 'x') -> None:
 
 
 def check_positives(**lists) -> None:
-    """Refuse what is no list or tuple of positive integers.
+    """Raise unless every argument is a list of positive integers.
 
     Args:
         **lists: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no list, or holds what is no integer.
-        ValueError: If it holds one below 1.
+        TypeError: If an argument is not a list, or holds anything but
+            integers.
+        ValueError: If a list holds an integer below 1.
     """
     check_sequence(**lists)
     for name, values in lists.items():
@@ -214,13 +217,13 @@ def check_positives(**lists) -> None:
 
 
 def check_options(**options) -> None:
-    """Refuse what is no dict.
+    """Raise unless every argument is a dict.
 
     Args:
         **options: Each under its argument's name.
 
     Raises:
-        TypeError: If one is anything else.
+        TypeError: If an argument is anything else.
     """
     for name, value in options.items():
         if not isinstance(value, dict):
@@ -229,16 +232,16 @@ def check_options(**options) -> None:
 
 
 def check_config(kinds: Iterable[str] | None = None, **configs) -> None:
-    """Refuse what is no config of something to build.
+    """Raise unless every argument is a config with a ``type``.
 
     Args:
-        kinds (Iterable[str], optional): What ``type`` may be; None leaves
-            that to a registry.
+        kinds (Iterable[str], optional): Allowed values of ``type``; None
+            allows any.
         **configs: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no dict.
-        ValueError: If its ``type`` is missing or none of ``kinds``.
+        TypeError: If an argument is not a dict.
+        ValueError: If ``type`` is missing or is not one of ``kinds``.
     """
     check_options(**configs)
     for name, config in configs.items():
@@ -252,16 +255,17 @@ def check_config(kinds: Iterable[str] | None = None, **configs) -> None:
 
 
 def check_maps(in_channels, in_index) -> None:
-    """Refuse channels and indices that mmseg would, without a word.
+    """Raise for channels and indices that a head of mmseg cannot use.
 
     Args:
-        in_channels (Sequence[int]): Of the maps.
-        in_index (Sequence[int]): Which of the backbone's outputs they are.
+        in_channels (Sequence[int]): Channels of the maps.
+        in_index (Sequence[int]): Indices of these maps among the outputs of
+            the backbone.
 
     Raises:
-        TypeError: If one is no list of integers.
-        ValueError: If a channel number is below 1, there is no map, or not
-            one index for each.
+        TypeError: If an argument is not a list of integers.
+        ValueError: If a channel number is below 1, there is no map, or the two
+            lists differ in length.
     """
     check_positives(in_channels=in_channels)
     check_sequence(in_index=in_index)

@@ -15,20 +15,21 @@ from mmdense.registry import MODELS
 
 @MODELS.register_module()
 class GlobalNeck(OwnValuesFirst):
-    """Stages in; the first of them as they are, then merged ones, out.
+    """A neck that merges the stages of a backbone (CPN).
 
     Args:
-        in_channels (Sequence[int]): Of the backbone's features, finest first.
-        out_channels (int): Of the merged features.
+        in_channels (Sequence[int]): Channels of the backbone's features,
+            finest first.
+        out_channels (int): Channels of the merged features.
         early (int): How many of the backbone's features are passed on in
             front, for early stage predictors.
-        groups (int): Of the group norms.
+        groups (int): Groups of the group norms.
         init_cfg (dict | list[dict], optional): As in mmengine.
 
     Raises:
-        TypeError: If a number is none.
-        ValueError: If there are not so many features as ``early``; in
-            ``forward``, if they have other channels.
+        TypeError: If an argument is not an integer.
+        ValueError: If ``early`` is larger than the number of features; in
+            ``forward``, if the features have other channels.
     """
 
     def __init__(self,

@@ -1,4 +1,4 @@
-"""Scale-adaptive convolution, the rival ADC is compared with."""
+"""Scale-adaptive convolution, with which the ADC paper compares."""
 import torch
 from mmcv.ops import deform_conv2d
 from torch import Tensor, nn
@@ -21,11 +21,11 @@ class PixelRateConv2d(nn.Module):
     a checkpoint that holds ``bias`` loads.
 
     Args:
-        conv (nn.Conv2d): Whose channels, kernel, stride, padding and
-            dilation it has.
+        conv (nn.Conv2d): Convolution whose input channels, kernel, stride,
+            padding and dilation it takes.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If ``conv`` is not an ``nn.Conv2d``.
     """
 
     def __init__(self, conv: nn.Conv2d):
@@ -83,9 +83,9 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         bias (bool): Whether there is a bias.
 
     Raises:
-        TypeError: If a number of channels is no integer.
-        ValueError: If the kernel is even, or another argument out of range;
-            on call, if ``x`` and its padding do not cover the kernel.
+        TypeError: If a number of channels is not an integer.
+        ValueError: If the kernel is even, or another argument is out of range;
+            on call, if ``x`` with its padding does not cover the kernel.
     """
 
     def __init__(self,

@@ -1,4 +1,4 @@
-"""What kind of errors a pose network makes: jitter, inversion, swap, missing.
+"""Kinds of errors of a pose network: jitter, inversion, swap, missing.
 
 Source: Ronchi and Perona, Benchmarking and Error Diagnosis in Multi-Instance
 Pose Estimation (ICCV 2017), as Luo et al., Adaptive Dilated Convolution for
@@ -46,8 +46,8 @@ class KeypointErrors:
         parts (list[str]): Names of the K parts.
         counts (np.ndarray): (K, 5), columns in the order of ``KINDS``.
         people (int): Persons with labelled keypoints.
-        matched (int): Those among them a detection was matched to; only
-            their keypoints are counted.
+        matched (int): Persons with a matched detection; only their keypoints
+            are counted.
     """
     parts: list[str]
     counts: np.ndarray
@@ -55,7 +55,7 @@ class KeypointErrors:
     matched: int
 
     def shares(self) -> dict[str, float]:
-        """Each kind's share of all counted keypoints, summing to 1."""
+        """The share of each kind among the counted keypoints; the sum is 1."""
         total = max(1, self.counts.sum())
         return dict(zip(KINDS, (self.counts.sum(0) / total).tolist(),
                         strict=True))
@@ -63,7 +63,7 @@ class KeypointErrors:
 
 def similarity(points: np.ndarray, people: np.ndarray, areas: np.ndarray,
                sigmas: np.ndarray) -> np.ndarray:
-    """Keypoint similarity of one detection with every person.
+    """Return the keypoint similarity of a detection with every person.
 
     Args:
         points (np.ndarray): (K, 2), x and y in pixels.
@@ -83,7 +83,7 @@ def similarity(points: np.ndarray, people: np.ndarray, areas: np.ndarray,
 
 def match(similarities: Sequence[np.ndarray],
           labelled: np.ndarray) -> list[int | None]:
-    """Give each detection the free person it resembles most.
+    """Match each detection to the most similar person that is still free.
 
     Args:
         similarities (Sequence[np.ndarray]): (P, K) of each detection, best
@@ -107,7 +107,7 @@ def match(similarities: Sequence[np.ndarray],
 
 
 def kinds(own: np.ndarray, twin: np.ndarray, person: int) -> np.ndarray:
-    """Kind of error of each keypoint of one matched detection.
+    """Return the kind of error of each keypoint of a matched detection.
 
     Args:
         own (np.ndarray): (P, K), similarity of each keypoint with its part
@@ -130,7 +130,7 @@ def kinds(own: np.ndarray, twin: np.ndarray, person: int) -> np.ndarray:
 
 
 def twins_of(parts: Sequence[str]) -> np.ndarray:
-    """Index of each part's left or right twin; -1 where it has none."""
+    """Return the index of each part's left or right twin; -1 for no twin."""
     def twin(part):
         for one, other in (('left', 'right'), ('right', 'left')):
             if part.startswith(one):
@@ -152,15 +152,15 @@ def analyse(annotations: str | Path,
         results (str | Path): Detections as COCO's evaluation takes them: a
             list of image_id, score and keypoints (mmpose's ``CocoMetric``
             writes one to ``{outfile_prefix}.keypoints.json``).
-        sigmas (Sequence[float], optional): Spread of each part; COCO's 17
+        sigmas (Sequence[float], optional): Spread of each part; the 17 of COCO
             by default.
 
     Returns:
         KeypointErrors: The counts.
 
     Raises:
-        ValueError: If a file is not what is wanted, the number of parts or
-            sigmas does not fit, or a detection is of an unknown image.
+        ValueError: If a file has the wrong content, the number of parts or
+            sigmas does not fit, or a detection belongs to an unknown image.
     """
     images, parts, people = _truth(annotations)
     sigmas = np.array(COCO_SIGMAS if sigmas is None else sigmas, float)
@@ -200,7 +200,7 @@ def _read(path: str | Path):
 
 
 def _finite(values, count: int, name: str) -> np.ndarray:
-    """So many numbers, none of them NaN or infinite."""
+    """Return ``count`` numbers; raise if one is NaN or infinite."""
     array = np.array(values, float)
     if array.shape != (count, ) or not np.isfinite(array).all():
         raise ValueError(
@@ -209,7 +209,7 @@ def _finite(values, count: int, name: str) -> np.ndarray:
 
 
 def _truth(path: str | Path) -> tuple[set, list, dict]:
-    """Images, parts, and by image people (P, K, 3) and their areas (P,)."""
+    """Read images, parts, and by image people (P, K, 3) and areas (P,)."""
     truth = _read(path)
     if not isinstance(truth, dict) or not {'images', 'annotations',
                                            'categories'} <= truth.keys():
@@ -247,7 +247,7 @@ def _truth(path: str | Path) -> tuple[set, list, dict]:
 
 
 def _detections(path: str | Path, images: set, parts: int) -> dict[int, list]:
-    """By image the detections of a result file: score and points (K, 2)."""
+    """Read the detections by image: score and points (K, 2)."""
     results = _read(path)
     wanted = {'image_id', 'score', 'keypoints'}
     if not isinstance(results, list) or not all(
@@ -274,7 +274,7 @@ def _detections(path: str | Path, images: set, parts: int) -> dict[int, list]:
 
 
 def table(errors: dict[str, KeypointErrors]) -> str:
-    """Shares of each kind in percent, one result a column, as Markdown."""
+    """Return the shares of each kind in percent, one column a result."""
     names = list(errors)
     lines = [
         '| kind | ' + ' | '.join(names) + ' |',
@@ -291,7 +291,7 @@ def table(errors: dict[str, KeypointErrors]) -> str:
 
 
 def as_json(errors: dict[str, KeypointErrors]) -> dict:
-    """Everything counted, for a program to read."""
+    """Return everything counted, for JSON."""
     return {
         name: dict(
             people=e.people,

@@ -24,7 +24,7 @@ def border_weights(label: np.ndarray,
                    sigma: float = 5,
                    ignore_index: int = 255,
                    instances: np.ndarray | None = None) -> np.ndarray:
-    """Weight of every pixel in the loss.
+    """Compute the loss weight of every pixel.
 
     ``w = w_c + w0 * exp(-(d1 + d2)^2 / (2 sigma^2))``. ``d1`` and ``d2`` are
     :func:`border_distances` to the nearest and the second nearest cell; with
@@ -52,7 +52,8 @@ def border_weights(label: np.ndarray,
         np.ndarray: (H, W), float32.
 
     Raises:
-        TypeError: If a map holds no integers, or a number is none.
+        TypeError: If a map does not hold integers, or an argument is not a
+            number.
         ValueError: If a class of the map has no positive frequency, the
             frequencies are not 1 together, ``w0`` or ``sigma`` is not
             positive, or ``instances`` has another shape than ``label``.
@@ -113,25 +114,25 @@ def _class_balance(label, frequencies, ignore_index):
 
 def border_distances(cells: np.ndarray,
                      reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distances to the borders of the nearest and the second nearest cell.
+    """Compute the distances to the two nearest cells.
 
-    The border of a cell are its pixels beside (4 neighbours) a pixel that is
-    not its own; the edge of the map is no border. Distances are Euclidean,
-    between pixel centres, and exact.
+    The border of a cell is its pixels with a neighbour (of 4) outside the
+    cell; the edge of the map is not a border. Distances are Euclidean, between
+    pixel centres, and exact.
 
     Args:
         cells (np.ndarray): 0 outside cells, else the number of the cell,
             (H, W), integer.
-        reach (float): Distances above it, in pixels, come as infinity, as do
-            those to a cell that is not there.
+        reach (float): Largest distance in pixels; larger ones are infinite,
+            and so are those to a cell that does not exist.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Nearest and second nearest, (H, W),
         float64 each.
 
     Raises:
-        TypeError: If ``cells`` holds no integers.
-        ValueError: If one is negative, or ``reach`` is.
+        TypeError: If ``cells`` does not hold integers.
+        ValueError: If a number or ``reach`` is negative.
     """
     check_array(cells, 2, 'iu', 'cells')
     if not isinstance(reach, Real) or not reach >= 0:

@@ -20,7 +20,7 @@ DTYPES = ('uint8', 'uint16', 'int16', 'float32', 'float64')
 
 def displacement_field(vectors: np.ndarray,
                        size: tuple[int, int]) -> np.ndarray:
-    """Per-pixel displacements from those of a coarse grid, bicubically.
+    """Interpolate the displacements of a coarse grid to every pixel.
 
     The outer vectors of the grid sit on the corner pixels of the image.
 
@@ -33,8 +33,8 @@ def displacement_field(vectors: np.ndarray,
         np.ndarray: (dy, dx) of every pixel, (2, H, W), float32.
 
     Raises:
-        TypeError, ValueError: If the vectors are no such array of finite
-            numbers, or the size is none.
+        TypeError, ValueError: If ``vectors`` is not such an array of finite
+            numbers, or ``size`` is not a height and a width.
     """
     check_array(vectors, 3, 'fiu', 'vectors')
     check_size(size)
@@ -63,7 +63,7 @@ def deform(picture: np.ndarray, displacement: np.ndarray,
         np.ndarray: Shape and dtype of ``picture``.
 
     Raises:
-        TypeError: If an argument is no array of a dtype that can be read
+        TypeError: If an argument is not an array of a dtype that can be read
             between pixels.
         ValueError: If the shapes do not fit, a displacement is not finite, or
             there is no such interpolation.

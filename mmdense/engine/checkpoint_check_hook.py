@@ -1,4 +1,4 @@
-"""Has checkpoints written whole, and refuses those that do not fit."""
+"""A hook that checks checkpoints and writes them in one step."""
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mmdense.registry import HOOKS
 
 @HOOKS.register_module()
 class CheckpointCheckHook(Hook):
-    """Checks that a checkpoint is whole and fits the network.
+    """Hook that checks that a checkpoint is complete and fits the network.
 
     mmengine loads with ``strict=False``: a checkpoint of another
     architecture leaves the network as it was initialised, with nothing but a
@@ -39,14 +39,14 @@ class CheckpointCheckHook(Hook):
     ``last_checkpoint`` names is not.
 
     Raises:
-        ValueError: Names the file, what was wanted and what came.
+        ValueError: If a checkpoint is damaged or does not fit.
     """
 
     # Before EMAHook (priority NORMAL) swaps weights in the checkpoint.
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Look at the file before mmengine opens it.
+        """Check the file before mmengine opens it.
 
         Args:
             runner (Runner): About to load or resume.
@@ -74,7 +74,7 @@ class CheckpointCheckHook(Hook):
     @staticmethod
     def _newest_whole(runner: Runner, hooks: list[CheckpointHook],
                       path: str) -> str | None:
-        """Have another file resumed from than the one at ``path``."""
+        """Resume from the newest complete file in place of ``path``."""
         folder = Path(path).parent
         if not path or not folder.is_dir():
             folder = Path(runner.work_dir)
@@ -123,7 +123,7 @@ class CheckpointCheckHook(Hook):
 
 
 def _read(path: str) -> None:
-    """Look at a file; what mmengine fetches or does not find is left to it.
+    """Read a local file; leave other addresses to mmengine.
     """
     file = Path(path).expanduser()
     if path and '://' not in path and file.is_file():
@@ -135,7 +135,7 @@ def _read(path: str) -> None:
 
 
 def _pretrained(model: nn.Module) -> Iterator[str]:
-    """The checkpoints that ``init_cfg`` names anywhere in a network."""
+    """Return the checkpoints that any ``init_cfg`` in a network names."""
     for module in model.modules():
         given = getattr(module, 'init_cfg', None) or []
         for init_cfg in [given] if isinstance(given, dict) else given:

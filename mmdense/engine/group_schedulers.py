@@ -1,4 +1,4 @@
-"""Learning rate schedules that hold for one group of parameters.
+"""Learning rate schedules for one group of parameters.
 
 mmengine's schedulers change every parameter group alike. A group is given a
 label in the optimizer's config, where it also gets its own start::
@@ -11,8 +11,9 @@ label in the optimizer's config, where it also gets its own start::
         dict(type='mmdense.GroupMultiStepLR', group='offset', inverse=True,
              milestones=[300_000, 330_000], gamma=0.5, by_epoch=False)]
 
-In a training counted in iterations a schedule by epochs wants an ``end``:
-mmengine takes the whole training for one epoch, and ends it there.
+In a training counted in iterations, a schedule by epochs needs an ``end``:
+mmengine treats the whole training as one epoch, and would end the schedule
+there.
 """
 from mmengine.optim import MultiStepLR, StepLR
 
@@ -20,15 +21,15 @@ from mmdense.registry import PARAM_SCHEDULERS
 
 
 class _OfGroup:
-    """Keeps a scheduler's hands off all groups but those it is for.
+    """Mixin that limits a scheduler to some parameter groups.
 
     Args:
         optimizer (OptimWrapper): As in mmengine; so are all that follow.
         group (str): Label of the parameter groups, their entry ``group``.
-        inverse (bool): Take all the others instead.
+        inverse (bool): Whether to use all other groups instead.
 
     Raises:
-        TypeError: If ``group`` is no text, or ``inverse`` no bool.
+        TypeError: If ``group`` is not a string, or ``inverse`` is not a bool.
         ValueError: If no group has the label, and ``inverse`` is not set.
     """
 

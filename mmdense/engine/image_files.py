@@ -1,4 +1,4 @@
-"""Image files as their headers describe them, and whether they decode."""
+"""Checks of image files: their headers, and whether they decode."""
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _ORIENTATION, _LYING = 274, 5
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What is known of an image file before a loader reads it.
+    """What the header of an image file tells.
 
     Attributes:
         fault (str | None): What is wrong with it.
@@ -63,7 +63,7 @@ def look_at(path: str | Path, decode: bool) -> ImageFile:
 
     Args:
         path (str | Path): The file.
-        decode (bool): Whether to read it to its end.
+        decode (bool): Whether to read the whole file.
     """
     if not Path(path).is_file():
         return ImageFile('no such file')
@@ -118,14 +118,15 @@ def _by_opencv(path: str | Path, error: Exception) -> ImageFile:
 
 def file_fault(path: str | Path,
                decode: bool) -> tuple[str | None, tuple | None]:
-    """What is wrong with an image file, and its (width, height) as stored.
+    """Return the fault of an image file, and its (width, height) as stored.
 
     Args:
         path (str | Path): The file.
-        decode (bool): Whether to read it to its end.
+        decode (bool): Whether to read the whole file.
 
     Returns:
-        tuple: None where nothing is wrong, or no size can be read.
+        tuple: The fault, None if there is none, and the size, None if it
+        cannot be read.
     """
     found = look_at(path, decode)
     return found.fault, found.size

@@ -1,4 +1,4 @@
-"""Label pictures of a segmentation data set, read as its pipeline reads them.
+"""Checks of the labels of a segmentation data set.
 """
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ def _shortened(values: Sequence) -> str:
 
 
 class LabelCheck:
-    """Collects what is wrong with the labels of one mmseg data set.
+    """Collector of the faults in the labels of one data set of mmseg.
 
     A label goes through its pipeline's ``LoadAnnotations`` and through the
     steps behind it that belong to no host (``LabelsFromValues``, the user's
@@ -107,7 +107,7 @@ class LabelCheck:
             self.found[what] = first, number + 1, before | (values or set())
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong, each kind of fault once."""
+        """Yield the faults, each kind once."""
         classes = len(self.classes)
         for what, (first, number, values) in self.found.items():
             others = f' (and {number - 1} more)' if number > 1 else ''
@@ -129,7 +129,7 @@ class LabelCheck:
             yield from self._lonely_class()
 
     def _lonely_class(self) -> Iterator[str]:
-        """One class in all labels: nothing is to be learned from them."""
+        """Yield a fault if all labels hold one class only."""
         # Before that is said, all have been read.
         for index in self.unread:
             if len(self.values - {self.ignored}) > 1:

@@ -29,8 +29,9 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
             pixels of class i that were predicted to be of class j.
 
     Raises:
-        TypeError: If a map holds no integers, or a number is none.
-        ValueError: If the shapes differ, or a label is none of the classes.
+        TypeError: If a map does not hold integers, or another argument is not
+            an integer.
+        ValueError: If the shapes differ, or a label is not one of the classes.
     """
     check_array(truth, None, 'iub', 'truth')
     check_array(prediction, None, 'iub', 'prediction')
@@ -57,7 +58,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
 
 
 def segmentation_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Pixel accuracy, mean accuracy, mean IU and frequency-weighted IU.
+    """Compute pixel and mean accuracy, mean and frequency-weighted IU.
 
     With ``n[i, j]`` the confusion matrix and ``t[i] = sum_j n[i, j]``:
 
@@ -81,7 +82,7 @@ def segmentation_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
             counts; ``accuracy`` and ``iu`` (classes, ).
 
     Raises:
-        TypeError, ValueError: If ``confusion`` is no square of counts.
+        TypeError, ValueError: If ``confusion`` is not a square of counts.
     """
     check_array(confusion, 2, 'iuf', 'confusion')
     if confusion.shape[0] != confusion.shape[1] or \

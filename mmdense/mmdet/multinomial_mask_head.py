@@ -29,7 +29,7 @@ class MultinomialMaskHead(FCNMaskHead):
         **kwargs: Of mmdet's ``FCNMaskHead``.
 
     Raises:
-        TypeError: If ``num_classes`` is no integer.
+        TypeError: If ``num_classes`` is not an integer.
         ValueError: If it is below 1, ``class_agnostic`` is set (one class
             cannot compete), or the loss is one of sigmoids.
     """

@@ -30,7 +30,7 @@ class RoIPool(nn.Module):
         spatial_scale (float): 1 / stride.
 
     Raises:
-        ValueError: If one is no positive number.
+        ValueError: If an argument is not a positive number.
     """
 
     def __init__(self, output_size: int, spatial_scale: float = 1.0):
@@ -57,8 +57,8 @@ class RoIWarp(nn.Module):
         pool_mode (str): ``'avg'`` or ``'max'`` of a bin's samples.
 
     Raises:
-        TypeError: If ``sampling_ratio`` is no integer.
-        ValueError: If it is negative, or another argument is none of these.
+        TypeError: If ``sampling_ratio`` is not an integer.
+        ValueError: If it is negative, or another argument is out of range.
     """
 
     def __init__(self,
@@ -104,8 +104,8 @@ class QuantizingRoIExtractor(SingleRoIExtractor):
         **kwargs: Of mmdet's ``SingleRoIExtractor``.
 
     Raises:
-        TypeError: If ``roi_layer`` is no dict.
-        ValueError: If its type is neither.
+        TypeError: If ``roi_layer`` is not a dict.
+        ValueError: If its type is another.
     """
 
     def build_roi_layers(self, layer_cfg: dict,

@@ -30,7 +30,7 @@ class FoldedHeatmapHead(HeatmapHead):
             rank keypoints; it must not look at neighbouring pixels.
 
     Raises:
-        TypeError, ValueError: If a number is no positive integer.
+        TypeError, ValueError: If a number is not a positive integer.
         ValueError: In ``loss``, if the heatmaps of the samples have not
             ``upscale`` times the size of the feature; in ``forward``, if it
             has other channels.
@@ -87,7 +87,7 @@ class FoldedHeatmapHead(HeatmapHead):
              feats: tuple[Tensor],
              batch_data_samples: list,
              train_cfg: dict | None = None) -> dict:
-        """The host's losses, computed between ``P`` and the folded target."""
+        """Compute the host's losses between ``P`` and the folded target."""
         predicted = self.coarse(feats)
         heatmaps = torch.stack(
             [d.gt_fields.heatmaps for d in batch_data_samples])
@@ -109,7 +109,7 @@ class FoldedHeatmapHead(HeatmapHead):
         return losses
 
     def _check_sizes(self, predicted: Tensor, heatmaps: Tensor) -> None:
-        """The target is that of another network: say which sides would do."""
+        """Raise if the target is of another size; say which sizes fit."""
         u = self.upscale
         h, w = predicted.shape[2:]
         got = tuple(heatmaps.shape[2:])

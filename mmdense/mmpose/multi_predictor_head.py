@@ -41,14 +41,14 @@ class MultiPredictorHead(BaseHead):
         early (str): ``'features'``: these are enlarged before the last
             convolution, and channels reduced only where they differ;
             ``'heatmaps'``: reduced always, and the heatmaps enlarged.
-        groups (int): Of the group norms.
+        groups (int): Groups of the group norms.
         loss, decoder, init_cfg: As in ``HeatmapHead``.
 
     Raises:
-        TypeError: If a number is none.
-        ValueError: If ``early`` is neither, a number is below 1, or
-            ``groups`` does not divide ``in_channels``; in ``forward``, if
-            the number of features is not that of the predictors.
+        TypeError: If an argument is not an integer.
+        ValueError: If ``early`` is another, a number is below 1, or ``groups``
+            does not divide ``in_channels``; in ``forward``, if the number of
+            features is not that of the predictors.
     """
 
     def __init__(self,
@@ -125,7 +125,7 @@ class MultiPredictorHead(BaseHead):
              feats: Sequence[Tensor],
              batch_data_samples: list,
              train_cfg: dict | None = None) -> dict:
-        """``loss_<name>`` for every predictor, the accuracy of the last."""
+        """Return ``loss_<name>`` of each predictor, accuracy of the last."""
         predicted = self.forward(feats)
         heatmaps = torch.stack(
             [d.gt_fields.heatmaps for d in batch_data_samples])
@@ -148,7 +148,7 @@ class MultiPredictorHead(BaseHead):
                 feats: Sequence[Tensor] | list[Sequence[Tensor]],
                 batch_data_samples: list,
                 test_cfg: dict | None = None):
-        """Keypoints of the last predictor; options as in ``HeatmapHead``."""
+        """Predict with the last predictor; options as in ``HeatmapHead``."""
         test_cfg = test_cfg or {}
         names = self.names
         if not test_cfg.get('every_predictor', False):

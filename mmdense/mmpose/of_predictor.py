@@ -1,4 +1,4 @@
-"""Any of the host's metrics, on one predictor of several."""
+"""Metrics of the host for one of several predictors."""
 from collections.abc import Sequence
 
 from mmpose.registry import METRICS as HOST_METRICS
@@ -20,7 +20,8 @@ def by_predictor(evaluator: dict | Sequence[dict],
         ``PCK`` is now ``<name>/PCK``, and ``0.1/PCK`` ``<name>/0.1/PCK``.
 
     Raises:
-        TypeError, ValueError: If a metric is no config, or a name no text.
+        TypeError, ValueError: If a metric is not a config, or a name is not a
+            string.
     """
     metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
     check_sequence(evaluator=metrics, names=names)
@@ -42,7 +43,7 @@ def by_predictor(evaluator: dict | Sequence[dict],
 
 @METRICS.register_module()
 class OfPredictor:
-    """Shows a metric the keypoints of one predictor as the network's own.
+    """Metric of the host, computed on the keypoints of one predictor.
 
     Needs ``model.test_cfg.every_predictor=True``. A network's accuracy stage
     by stage (Table 2 of the Spatial Shortcut Network)::
@@ -57,7 +58,7 @@ class OfPredictor:
         metric (dict): Config of the host's metric.
 
     Raises:
-        TypeError: If one is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If ``metric`` has no type; in ``process``, if the samples
             do not carry the predictor.
     """
@@ -78,12 +79,12 @@ class OfPredictor:
         self.metric.dataset_meta = meta
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
-        """Hand on samples whose keypoints are this predictor's."""
+        """Pass on the samples with the keypoints of this predictor."""
         self.metric.process(data_batch,
                             [self._of(sample) for sample in data_samples])
 
     def evaluate(self, size: int) -> dict:
-        """What the metric says."""
+        """Return the result of the metric."""
         return self.metric.evaluate(size)
 
     def _of(self, sample: dict) -> dict:

@@ -9,7 +9,7 @@ from mmdense.registry import MODELS
 
 @MODELS.register_module()
 class ShiftResNet(ResNet):
-    """The host's ResNet, a feature shifting module before its blocks.
+    """ResNet of the host with feature shifting modules before its blocks.
 
     T. Qi et al., *Spatial Shortcut Network*, arXiv:1904.03141, Section 4:
     before every block except the one right after a stage's subsampling block
@@ -28,7 +28,7 @@ class ShiftResNet(ResNet):
         **kwargs: As in ResNet.
 
     Raises:
-        TypeError: If ``shift`` is no dict, or a number none.
+        TypeError: If ``shift`` is not a dict, or a number is not an integer.
         ValueError: If there are not 1 to 4 stages with a stride and a
             dilation each; in ``forward``, if a side of the image is not
             divisible by the network's stride: maps could not be added on the

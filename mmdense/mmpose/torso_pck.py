@@ -1,4 +1,4 @@
-"""PCK with the torso as its measure, for any data set that has one."""
+"""PCK relative to the torso, for any data set that has one."""
 from unittest import mock
 
 import numpy as np
@@ -25,9 +25,9 @@ class TorsoPCK(PCKAccuracy):
         prefix (str, optional): Of the result's name, as in mmpose.
 
     Raises:
-        TypeError: If ``ends`` is no list or tuple.
-        ValueError: If ``thr`` is no positive number, or ``ends`` are not two
-            names; at the first result, if the data set has no such joint.
+        TypeError: If ``ends`` is not a list or tuple.
+        ValueError: If ``thr`` is not a positive number, or ``ends`` are not
+            two names; at the first result, if the data set has no such joint.
     """
 
     def __init__(self,
@@ -43,7 +43,7 @@ class TorsoPCK(PCKAccuracy):
         self.ends = tuple(ends)
 
     def process(self, data_batch, data_samples: list[dict]) -> None:
-        """As the host's, then each person's own torso in place of its."""
+        """Process a batch as the host does, with the torso of each person."""
         ids = self.dataset_meta['keypoint_name2id']
         missing = [name for name in self.ends if name not in ids]
         if missing:

@@ -35,7 +35,7 @@ class FoldedFCNHead(FCNHead):
             rank pixels; it must not look at neighbouring ones.
 
     Raises:
-        TypeError, ValueError: If a number is no positive integer; in
+        TypeError, ValueError: If a number is not a positive integer; in
             ``forward``, if the feature has other channels.
     """
 
@@ -82,7 +82,7 @@ class FoldedFCNHead(FCNHead):
 
     def loss(self, inputs: tuple[Tensor, ...], batch_data_samples: list,
              train_cfg: dict) -> dict:
-        """The host's losses, computed between ``P`` and the folded labels."""
+        """Compute the host's losses between ``P`` and the folded labels."""
         coarse = self.coarse(inputs)
         size = [self.upscale * side for side in coarse.shape[-2:]]
         labels = self._stack_batch_gt(batch_data_samples)  # (N, 1, H, W)

@@ -32,8 +32,8 @@ CLASSIFIERS = dict(
 class ConvolutionalClassifier(OwnValuesFirst):
     """A classifier as a backbone; `tools/convert_classifier.py` fills it.
 
-    Gives the image itself, whose size the head wants, and the maps at stride
-    8, 16 and 32; any image size works.
+    Returns the image itself, whose size the head needs, and the maps at stride
+    8, 16 and 32. Any image size works.
 
     Args:
         classifier (dict): ``type`` (``'AlexNet'``, ``'VGG16'`` or
@@ -42,7 +42,7 @@ class ConvolutionalClassifier(OwnValuesFirst):
         init_cfg (dict | list[dict], optional): As in mmengine.
 
     Raises:
-        TypeError: If ``classifier`` is no dict.
+        TypeError: If ``classifier`` is not a dict.
         ValueError: If the type is unknown.
     """
 
@@ -76,7 +76,7 @@ class FCNSkipHead(CheckedInputs, BaseDecodeHead):
             ``sampler`` of mmseg's BaseDecodeHead.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If there is not one index a map, or not one upsampling.
     """
 
@@ -104,7 +104,7 @@ class FCNSkipHead(CheckedInputs, BaseDecodeHead):
 
 @HOOKS.register_module()
 class FineTuningCheckHook(Hook):
-    """Stops a training from nothing at a rate that is for fine-tuning.
+    """Hook that stops a training from scratch at a rate for fine-tuning.
 
     FCN-16s and FCN-8s go on from a coarser network, at a hundredth of its
     rate. Without ``load_from`` their scores start from zero and that rate
@@ -114,7 +114,7 @@ class FineTuningCheckHook(Hook):
         lr (float): Up to this rate a training must load a network.
 
     Raises:
-        ValueError: If ``lr`` is no positive number; before training, if
+        ValueError: If ``lr`` is not a positive number; before training, if
             nothing is loaded or resumed and the rate is not above it.
     """
 

@@ -36,7 +36,7 @@ class HRNetV2Head(CheckedInputs, FCNHead):
         **kwargs: Of mmseg's ``BaseDecodeHead``.
 
     Raises:
-        TypeError: If one is no list of integers.
+        TypeError: If an argument is not a list of integers.
         ValueError: If a stream has no channel, or not one index.
     """
 
@@ -69,7 +69,7 @@ class HRNetOCRHead(CheckedInputs, OCRHead):
         **kwargs: Of mmseg's ``BaseDecodeHead``.
 
     Raises:
-        TypeError: If one is no list of integers.
+        TypeError: If an argument is not a list of integers.
         ValueError: If a stream has no channel, or not one index.
     """
 

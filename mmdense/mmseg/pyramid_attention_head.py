@@ -56,7 +56,7 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
             resize.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If neither part is there, the attention's type is
             unknown, or ``conv_cfg`` or ``act_cfg`` asks for another layer;
             in ``forward``, if the backbone's maps have other channels, or a

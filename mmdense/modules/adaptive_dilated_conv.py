@@ -17,11 +17,12 @@ from mmdense.ops import adaptive_dilated_conv2d
 
 
 def read_old_bias(state_dict: dict, prefix: str) -> None:
-    """Turn the bias of an older checkpoint into the offset from 1 it is now.
+    """Convert the bias of an older checkpoint to an offset from 1.
 
     Args:
-        state_dict (dict): Holds ``bias`` where it is older; changed in place.
-        prefix (str): What its names begin with, the dot included.
+        state_dict (dict): Changed in place if it holds ``bias``, as older ones
+            do.
+        prefix (str): Prefix of the names, with the dot.
     """
     bias = state_dict.pop(f'{prefix}bias', None)
     if bias is not None:
@@ -69,7 +70,7 @@ class HiddenLinear(nn.Module):
 
 
 class RateLinear(nn.Module):
-    """The fully connected layer rates come from: ``1 + offset + x W^T``.
+    """The fully connected layer for the rates: ``1 + offset + x W^T``.
 
     The bias of the paper's layer is ``1 + offset``. Weight decay, which
     pulls every parameter to 0, so pulls the rates to 1, the plain

@@ -37,9 +37,9 @@ class _Classifier(nn.Module):
             for those whose weights were matrices.
 
     Raises:
-        TypeError: If the dropout or a width is no number.
-        ValueError: If the dropout is no share, or a width is below 1; on
-            call, if the image is not (N, 3, H, W).
+        TypeError: If the dropout or a width is not a number.
+        ValueError: If the dropout is not from 0 to 1, or a width is below 1;
+            on call, if the image is not (N, 3, H, W).
     """
     kept = ()
     classifier = {}

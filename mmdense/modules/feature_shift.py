@@ -59,9 +59,9 @@ class ChannelShift(nn.Module):
         return channel_shift(x, -self.offset)
 
     def outside(self, size: tuple[int, int]) -> int:
-        """How many channels have left a map of this (H, W).
+        """Count the channels that are shifted out of a map of this (H, W).
 
-        They give zeros, get no gradient and never come back.
+        They read zeros, get no gradient and never come back.
         """
         limit = self.offset.new_tensor(size)
         return int((self.offset.detach().abs() >= limit).any(1).sum())
@@ -130,7 +130,7 @@ class FeatureShiftModule(Insertable):
 
     Raises:
         ValueError: If a number of channels is below 1 or the attention is
-            none of these.
+            unknown.
     """
 
     def __init__(self,

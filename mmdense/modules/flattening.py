@@ -15,7 +15,7 @@ from mmdense.modules.rearrangement import Rearrangement, channel_shuffle
 
 
 def _check_divides(name: str, groups: int, channels: int) -> None:
-    """Refuse ``groups`` that do not divide ``channels``, naming those near."""
+    """Raise unless ``groups`` divides ``channels``."""
     check_positive(in_channels=channels, **{name: groups})
     if channels % groups == 0:
         return
@@ -42,7 +42,7 @@ def _init_conv(conv: nn.Conv2d, nonlinearity: str) -> None:
 
 
 def _warn_of_lost_inputs(channels: int, first: int, second: int) -> None:
-    """Say how many inputs an output sees, if not all.
+    """Warn if an output does not see all inputs.
 
     The shuffle deals the groups of the first convolution out in turn, so the
     ``channels / second`` neighbours that a group of the second one reads come
@@ -155,7 +155,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
 
 
 class RegularConv(nn.Module):
-    """What the DWSGConv layer is compared with: a dense 1x1 convolution.
+    """A dense 1x1 convolution, with which DWSGConv is compared.
 
     Table II, "Regular 1x1 conv": it takes the place of the whole layer, the
     depthwise convolution included. The paper's 4.19 M counts the convolution
@@ -204,7 +204,7 @@ class FlatteningModule(nn.Module):
             order; ``dict(regular=True)`` makes a :class:`RegularConv` instead
             and takes its arguments.
         rearrangement (str): Kind of :class:`Rearrangement`.
-        seed (int): Of the random permutation; other kinds ignore it.
+        seed (int): Seed of the random permutation; other kinds ignore it.
         norm (Callable[[int], nn.Module]): Makes each norm of the layers.
 
     Attributes:
@@ -252,7 +252,7 @@ class FlatteningModule(nn.Module):
             layer.init_weights()
 
     def coarse(self, x: Tensor) -> Tensor:
-        """The descriptors still stacked along the channels.
+        """Return the descriptors stacked along the channels.
 
         Args:
             x (Tensor): Coarse features, shape (N, in_channels, H, W).

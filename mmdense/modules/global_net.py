@@ -14,7 +14,7 @@ from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 
 
 class GlobalNet(nn.Module):
-    """Carry coarse features down to the fine ones, stage by stage.
+    """U-shape that adds coarse features to the finer ones, stage by stage.
 
     ``y_i = relu(gn(W_i x_i)) + gn(V_i up(y_{i+1}))``, all convolutions 1x1
     without bias; the coarsest is its lateral branch alone.
@@ -22,7 +22,7 @@ class GlobalNet(nn.Module):
     Args:
         in_channels (Sequence[int]): Of the stages, finest first.
         out_channels (int): Of every output.
-        groups (int): Of the group norms.
+        groups (int): Groups of the group norms.
 
     Raises:
         ValueError: If there is no stage, or the groups do not divide

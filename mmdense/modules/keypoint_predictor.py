@@ -26,10 +26,10 @@ class KeypointPredictor(nn.Module):
             ``channels``.
         enlarge (str): What is brought to the size of the output: the
             ``'heatmaps'``, or the ``'features'`` before the 3x3.
-        groups (int): Of the group norms.
+        groups (int): Groups of the group norms.
 
     Raises:
-        ValueError: If ``enlarge`` is neither, or the channels do not fit.
+        ValueError: If ``enlarge`` is another, or the channels do not fit.
     """
 
     # A predicted map has about the spread of a target (a few bright pixels

@@ -18,7 +18,7 @@ from mmdense.arguments import (
 
 
 def mirrored_index(start: int, stop: int, size: int) -> Tensor:
-    """Where positions ``start`` to ``stop`` of a mirrored line lie in it.
+    """Return the positions of a mirrored line from ``start`` to ``stop``.
 
     The line is mirrored at the centre of its end pixels, over and over:
     ``... 2 1 0 1 2 ... size-2 size-1 size-2 ...``.
@@ -27,7 +27,7 @@ def mirrored_index(start: int, stop: int, size: int) -> Tensor:
         Tensor: Positions in 0 to ``size - 1``, int64, (stop - start,).
 
     Raises:
-        TypeError: If one is no integer.
+        TypeError: If an argument is not an integer.
         ValueError: If ``size`` is below 1, or ``stop`` below ``start``.
     """
     check_positive(size=size)
@@ -40,7 +40,7 @@ def mirrored_index(start: int, stop: int, size: int) -> Tensor:
 
 
 def tile_starts(size: int, output: int, alignment: int) -> list[int]:
-    """First output pixels of the tiles that cover a line of ``size``.
+    """Return the first output pixels of tiles that cover a line of ``size``.
 
     They lie on multiples of ``alignment``, the network's total stride: only
     then do poolings of neighbouring tiles meet the same pairs of pixels and
@@ -48,13 +48,13 @@ def tile_starts(size: int, output: int, alignment: int) -> list[int]:
 
     Args:
         size (int): Pixels to cover.
-        output (int): Pixels a tile gives, at least ``alignment`` if one tile
-            does not do.
+        output (int): Output pixels of a tile; at least ``alignment`` if more
+            than one tile is needed.
         alignment (int): Total stride of the network.
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If one is below 1, or ``output`` too small.
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is below 1, or ``output`` is too small.
     """
     check_positive(size=size, output=output, alignment=alignment)
     if output >= size:
@@ -86,7 +86,7 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
         Tensor: (N, K, H, W).
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If a tile gives less than ``alignment`` pixels, or the
             network's output has another size.
     """

@@ -88,7 +88,7 @@ def fold(y: Tensor, upscale: int) -> Tensor:
         position-major.
 
     Raises:
-        ValueError: If height or width is no multiple of ``upscale``.
+        ValueError: If height or width is not a multiple of ``upscale``.
     """
     check_axes(y, 'y')
     check_positive(upscale=upscale)

@@ -23,7 +23,7 @@ STEP = ('factor', 'crop', 'kernel_size')
 
 
 def bilinear_kernel(kernel_size: int, factor: int) -> Tensor:
-    """The transposed convolution kernel that interpolates bilinearly.
+    """Return the kernel of a transposed convolution that is bilinear.
 
     ``k[i, j] = (1 - |i - c| / f) (1 - |j - c| / f)`` with ``c`` the middle.
 
@@ -35,8 +35,8 @@ def bilinear_kernel(kernel_size: int, factor: int) -> Tensor:
         Tensor: (kernel_size, kernel_size).
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If the side is another: the output would be no
+        TypeError: If an argument is not an integer.
+        ValueError: If ``kernel_size`` is another: the output would not be an
             interpolation.
     """
     check_positive(kernel_size=kernel_size, factor=factor)
@@ -53,7 +53,7 @@ def crop(x: Tensor, offset: int, size: tuple[int, int]) -> Tensor:
     """Cut rows and columns ``offset`` to ``offset + size`` from (N, C, H, W).
 
     Raises:
-        TypeError: If ``x`` is no tensor, or ``offset`` no integer.
+        TypeError: If ``x`` is not a tensor, or ``offset`` is not an integer.
         ValueError: If ``x`` does not reach so far.
     """
     check_axes(x)
@@ -91,7 +91,7 @@ class SkipFusion(nn.Module):
             the crop on whole pixels, one less.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If there is not one upsampling a map, one has no factor
             or crop, or a kernel is of another size; in ``forward``, if there
             are other maps, or one is too small for its crop.

@@ -1,4 +1,4 @@
-"""What the pyramid is compared with: one weight per channel.
+"""Squeeze-and-excitation, with which the pyramid is compared.
 
 Source: the row "ResNet101+SE" of Table 1 of H. Li, P. Xiong, J. An and
 L. Wang, *Pyramid Attention Network for Semantic Segmentation*,

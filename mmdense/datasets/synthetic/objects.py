@@ -225,7 +225,7 @@ def object_scene(
         rng: np.random.Generator, size: tuple[int, int], difficulty: str,
         index: int,
         classes: Sequence[str]) -> tuple[np.ndarray, list[tuple]]:
-    """One picture of things, some before others.
+    """Draw one picture of things, some in front of others.
 
     Args:
         rng (np.random.Generator): Source of every choice but one class.
@@ -235,9 +235,9 @@ def object_scene(
         classes (Sequence[str]): Names from ``VOC_CLASSES``.
 
     Returns:
-        tuple[np.ndarray, list[tuple]]: The image, uint8 blue-green-red
-        (H, W, 3), and for every thing the position of its class in
-        ``classes`` and its visible mask, bool (H, W), never empty.
+        tuple[np.ndarray, list[tuple]]: The image, uint8 BGR (H, W, 3), and for
+        every thing the position of its class in ``classes`` and its visible
+        mask, bool (H, W), never empty.
     """
     level = DIFFICULTIES[difficulty]
     image, light = background(rng, size), random_light(rng)
@@ -336,10 +336,10 @@ def _paint(rng, image, light, name, centre, reach, turn):
 
 
 def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes as a tuple.
+    """Check ``classes`` and return them as a tuple.
 
     Raises:
-        ValueError: If one is unknown, twice there, or there is none.
+        ValueError: If a class is unknown or named twice, or there is none.
     """
     if not isinstance(classes, tuple | list):
         raise ValueError(

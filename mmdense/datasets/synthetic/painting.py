@@ -1,8 +1,8 @@
 """Anti-aliased shapes, textures and backgrounds for the synthetic sets.
 
-Images are float32 arrays of shape (H, W, 3), blue-green-red, 0 to 255. Points
-are (x, y) in pixels, pixel centres at integers. A shape is a signed distance
-in pixels, negative inside, computed on the rectangle of the image it touches.
+Images are float32 arrays of shape (H, W, 3), BGR, 0 to 255. Points are (x, y)
+in pixels, pixel centres at integers. A shape is a signed distance in pixels,
+negative inside, computed on the rectangle of the image it touches.
 """
 from typing import NamedTuple
 
@@ -201,7 +201,7 @@ def random_light(rng: np.random.Generator) -> np.ndarray:
 def random_clutter(rng: np.random.Generator, image: np.ndarray,
                    light: np.ndarray, size: tuple[float, float],
                    centre: np.ndarray | None = None) -> np.ndarray:
-    """Paint one thing that is no person; return what it covers.
+    """Paint one thing that is not a person; return its coverage.
 
     Args:
         rng (np.random.Generator): Source of every choice.

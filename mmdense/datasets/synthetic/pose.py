@@ -85,8 +85,8 @@ def make_pose_set(out: str | os.PathLike, train: int = 1000, val: int = 200,
         Path: The folder.
 
     Raises:
-        ValueError: If an argument is out of range or the folder holds
-            anything but this set.
+        ValueError: If an argument is out of range, or the folder holds
+            anything other than this set.
     """
     workers = default_workers() if workers is None else workers
     check_arguments(train, val, size, seed, workers)
@@ -109,7 +109,7 @@ def _draw(size, seed, difficulty, out, split, index):
 def pose_scene(rng: np.random.Generator, size: tuple[int, int],
                difficulty: str,
                index: int) -> tuple[np.ndarray, list[dict]]:
-    """One picture of people.
+    """Draw one picture of people.
 
     Args:
         rng (np.random.Generator): Source of every choice but the size.
@@ -118,11 +118,11 @@ def pose_scene(rng: np.random.Generator, size: tuple[int, int],
         index (int): Spreads the sizes of the first persons evenly over a set.
 
     Returns:
-        tuple[np.ndarray, list[dict]]: The image, uint8 blue-green-red
-        (H, W, 3), and one record a person: ``box`` (x, y, w, h), ``area``,
-        ``mask`` (run lengths of what is visible), ``coco`` (17, 3)
-        with x, y, visibility, ``mpii`` (16, 3) with x, y, 0 or 1 and
-        ``head`` ((x1, y1), (x2, y2)), all counted from 0.
+        tuple[np.ndarray, list[dict]]: The image, uint8 BGR (H, W, 3), and one
+        record a person: ``box`` (x, y, w, h), ``area``, ``mask`` (run lengths
+        of what is visible), ``coco`` (17, 3) with x, y, visibility, ``mpii``
+        (16, 3) with x, y, 0 or 1 and ``head`` ((x1, y1), (x2, y2)), all
+        counted from 0.
     """
     level = DIFFICULTIES[difficulty]
     image, light = background(rng, size), random_light(rng)
