@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--work-dir', type=Path, default=Path('work_dirs/evidence'))
     args = parser.parse_args(argv)
     if (args.name is None) != args.list:
-        parser.error('NAME must be given, or --list')
+        parser.error('wants a NAME, or --list')
     return args
 
 

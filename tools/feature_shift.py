@@ -1,4 +1,4 @@
-"""What a trained network's feature shifting modules have learned.
+"""Show what the feature shifting modules of a network have learned.
 
     python tools/feature_shift.py CONFIG CHECKPOINT --out shift
     python tools/feature_shift.py CONFIG CHECKPOINT --out shift \\
@@ -35,14 +35,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                         help='folder to write to')
     parser.add_argument(
         '--module',
-        help='by dotted name; by default the last of the first stage, right '
-        'before the first early predictor')
-    parser.add_argument('--predictor', help='by default the first')
+        help='dotted name (default: the last module of the first stage, just '
+        'before the first early predictor)')
+    parser.add_argument('--predictor', help='its name (default: the first)')
     parser.add_argument('--people', type=int, default=16,
-                        help='how many to average scores over (default: 16)')
-    parser.add_argument('--channel', type=int, help='of the non-local map')
+                        help='number of persons to average over (default: 16)')
+    parser.add_argument('--channel', type=int,
+                        help='channel of the non-local map')
     parser.add_argument('--point', type=int, nargs=2, action='append',
-                        metavar=('ROW', 'COLUMN'))
+                        metavar=('ROW', 'COLUMN'),
+                        help='point of the non-local map; may be repeated')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.people < 1:
@@ -51,7 +53,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def first_people(config: Config, model, number: int):
-    """One batch of the test data set, and what it calls its keypoints.
+    """Return one batch of the test data set and the names of its keypoints.
 
     Returns:
         tuple[Tensor, list[str]]: Images as the network takes them; names.
@@ -65,7 +67,7 @@ def first_people(config: Config, model, number: int):
 
 
 def chosen(modules: dict, name: str | None) -> str:
-    """The module asked for, or the last of its stage 1.
+    """Return the module with this name, or the last one of stage 1.
 
     Raises:
         ValueError: If there is no such module.
