@@ -49,12 +49,12 @@ class RateStatistics:
     channel_stds: list[np.ndarray]
 
     def people(self) -> np.ndarray:
-        """(3,), number of persons of each group."""
+        """Return the number of persons of each group, (3,)."""
         return np.bincount(
             np.digitize(self.areas, AREA_BOUNDS), minlength=len(GROUPS))
 
     def layer_means(self) -> np.ndarray:
-        """(3, B), mean rate of each group in each layer."""
+        """Return the mean rate of each group in each layer, (3, B)."""
         return np.stack([m.mean(1) for m in self.channel_means], 1)
 
     def correlations(self) -> tuple[float, np.ndarray]:

@@ -150,7 +150,7 @@ class Window:
     bias: float
 
     def energy(self) -> np.ndarray:
-        """(K,), sum of the weights over the input channels (Figure 7).
+        """Return the sum of the weights over the input channels, (K,).
 
         As the paper prints it, without a square: it has a sign.
         """

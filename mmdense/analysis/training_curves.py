@@ -102,7 +102,7 @@ def _forget(curves: dict[str, dict[int, float]], begin: int) -> None:
 
 
 def _panels(curves: Curves) -> list[tuple[str, str, dict]]:
-    """(axis below, axis beside, curves) of each panel."""
+    """Return (axis below, axis beside, curves) of each panel."""
     losses = {n: c for n, c in curves.training.items() if 'loss' in n}
     rates = {n: c for n, c in curves.training.items()
              if n == 'lr' or n.endswith('_lr')}

@@ -32,7 +32,7 @@ class ImageFile:
 
 
 def _is_image_name(path: str | Path) -> bool:
-    """Whether a library for images reads files with this suffix at all."""
+    """Return whether Pillow or OpenCV reads files with this suffix."""
     suffix = Path(path).suffix.lower()
     Image.init()
     if Image.EXTENSION.get(suffix) in Image.OPEN:
@@ -45,7 +45,7 @@ def _is_image_name(path: str | Path) -> bool:
 
 @contextlib.contextmanager
 def _any_size() -> Iterator[None]:
-    """Pillow refuses large images, against crafted ones: not one's own."""
+    """Let Pillow open images of any size."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -85,7 +85,7 @@ def look_at(path: str | Path, decode: bool) -> ImageFile:
 
 
 def _described(image: Image.Image) -> ImageFile:
-    """An opened image; nothing of its pixels is read."""
+    """Describe an opened image without reading its pixels."""
     # Pillow's own mode has 8 bits for colours of 16; how they are stored
     # stands in the arguments of its decoder.
     stored = f'{image.mode} {[tile[3] for tile in image.tile]}'
@@ -102,7 +102,7 @@ def _described(image: Image.Image) -> ImageFile:
 
 
 def _by_opencv(path: str | Path, error: Exception) -> ImageFile:
-    """The same by OpenCV, after Pillow's ``error``."""
+    """Describe a file with OpenCV, after Pillow's ``error``."""
     try:
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     except cv2.error:

@@ -18,7 +18,7 @@ def _is_label_loader(step: Callable) -> bool:
 
 
 def _shortened(values: Sequence) -> str:
-    """A list, of which no more than ten values are written."""
+    """Write a list with at most ten values."""
     shown = ', '.join(map(str, values[:10]))
     return f'[{shown}, ... {len(values)} in all]' if len(values) > 10 else \
         f'[{shown}]'
@@ -158,7 +158,7 @@ class LabelCheck:
 
 
 def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
-    """Those of a pipeline that load a label and make classes of it."""
+    """Return the steps of a pipeline that load labels and make classes."""
     found = []
     for step in steps:
         if _is_label_loader(step):
@@ -172,14 +172,14 @@ def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
 
 
 def _colours(label: np.ndarray) -> set[tuple]:
-    """Some of the colours of a picture (H, W, C), blue first; red first."""
+    """Return some colours of a picture (H, W, C) in RGB, from BGR."""
     picture = label[..., 2::-1]
     pixels = picture.reshape(-1, picture.shape[-1])[::101]
     return set(map(tuple, np.unique(pixels, axis=0).tolist()))
 
 
 def _beyond_bytes(path: str) -> set[int]:
-    """The values of a picture's file that 8 bits do not hold."""
+    """Return the values of a picture's file that 8 bits cannot hold."""
     try:
         with Image.open(path) as image:
             if image.mode[:1] not in 'IF':

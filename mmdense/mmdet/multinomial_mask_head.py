@@ -53,7 +53,7 @@ class MultinomialMaskHead(FCNMaskHead):
 
     def loss_and_target(self, mask_preds: Tensor, sampling_results: list,
                         batch_gt_instances: list, rcnn_train_cfg) -> dict:
-        """``mask_preds`` (RoIs, classes + 1, H, W) against pixel labels."""
+        """Compare ``mask_preds`` (RoIs, classes + 1, H, W) with labels."""
         masks = self.get_targets(sampling_results, batch_gt_instances,
                                  rcnn_train_cfg)
         labels = torch.cat([res.pos_gt_labels for res in sampling_results])

@@ -41,7 +41,7 @@ class RoIPool(nn.Module):
         self.spatial_scale = spatial_scale
 
     def forward(self, x: Tensor, rois: Tensor) -> Tensor:
-        """(N, C, H, W) and (R, 5), image and x1, y1, x2, y2, to (R, C, n, n).
+        """Pool (N, C, H, W) in (R, 5), image, x1, y1, x2, y2: (R, C, n, n).
         """
         return roi_pool(x, rois, self.output_size, self.spatial_scale)
 
@@ -79,7 +79,7 @@ class RoIWarp(nn.Module):
         self.pool_mode = pool_mode
 
     def forward(self, x: Tensor, rois: Tensor) -> Tensor:
-        """(N, C, H, W) and (R, 5), image and x1, y1, x2, y2, to (R, C, n, n).
+        """Pool (N, C, H, W) in (R, 5), image, x1, y1, x2, y2: (R, C, n, n).
         """
         # Halves upwards, as C rounds them for coordinates that are >= 0.
         corners = (rois[:, 1:] * self.spatial_scale + 0.5).floor()

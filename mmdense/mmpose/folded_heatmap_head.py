@@ -80,7 +80,7 @@ class FoldedHeatmapHead(HeatmapHead):
         return x.reshape(n, grid * self.out_channels, h, w)
 
     def forward(self, feats: tuple[Tensor]) -> Tensor:
-        """Heatmaps on the fine grid, shape (N, K, H * u, W * u)."""
+        """Predict heatmaps on the fine grid, shape (N, K, H * u, W * u)."""
         return unfold(self.coarse(feats), self.upscale)
 
     def loss(self,
@@ -122,7 +122,7 @@ class FoldedHeatmapHead(HeatmapHead):
                 f'stride {4 * u}, without dilations')
 
     def _by_keypoint(self, coarse: Tensor) -> Tensor:
-        """(N, u^2 * K, H, W) to (N, K, u^2 * H, W).
+        """Rearrange (N, u^2 * K, H, W) to (N, K, u^2 * H, W).
 
         A keypoint keeps a channel of its own, so weights of shape (N, K) and
         losses that compare keypoints mean what they mean on the fine grid.

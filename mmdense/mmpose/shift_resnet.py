@@ -80,7 +80,7 @@ class ShiftResNet(ResNet):
                 channels = module.out_channels
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of the stages in ``out_indices``.
+        """Compute the features of the stages in ``out_indices``.
 
         Args:
             x (Tensor): Images, (N, 3, H, W).

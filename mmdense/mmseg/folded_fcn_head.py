@@ -77,7 +77,7 @@ class FoldedFCNHead(FCNHead):
         return x.reshape(n, grid * self.out_channels, h, w)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Logits on the fine grid, (N, out_channels, H * u, W * u)."""
+        """Predict logits on the fine grid, (N, out_channels, H * u, W * u)."""
         return unfold(self.coarse(inputs), self.upscale)
 
     def loss(self, inputs: tuple[Tensor, ...], batch_data_samples: list,
@@ -93,7 +93,7 @@ class FoldedFCNHead(FCNHead):
             [SegDataSample(gt_sem_seg=PixelData(data=one)) for one in target])
 
     def _by_class(self, coarse: Tensor, classes: int) -> Tensor:
-        """(N, u^2 * K, H, W) to (N, K, u^2 * H, W).
+        """Rearrange (N, u^2 * K, H, W) to (N, K, u^2 * H, W).
 
         Images stay apart, so that a loss that is summed image by image means
         what it means on the fine grid.

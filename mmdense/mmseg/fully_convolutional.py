@@ -55,7 +55,7 @@ class ConvolutionalClassifier(OwnValuesFirst):
         self.network = CLASSIFIERS[options.pop('type')](**options)
 
     def classifier_key(self, name: str) -> str:
-        """The name in torchvision's classifier of our entry ``name``."""
+        """Return the name of our entry ``name`` in torchvision's model."""
         return self.network.classifier_key(name.removeprefix('network.'))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -97,7 +97,7 @@ class FCNSkipHead(CheckedInputs, BaseDecodeHead):
                                  upsampling)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Image and maps to logits (N, classes, H, W) of the image's size."""
+        """Map image and maps to logits of its size, (N, classes, H, W)."""
         image, *maps = self._transform_inputs(inputs)
         return self.fusion(maps, image.shape[-2:])
 

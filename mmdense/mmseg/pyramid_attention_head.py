@@ -121,7 +121,7 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
         return ATTENTIONS[type](width, self.channels, norm=norm, **options)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Backbone maps, fine to coarse, to logits (N, classes, H, W)."""
+        """Map backbone maps, fine to coarse, to logits (N, classes, H, W)."""
         *fine, x = self._transform_inputs(inputs)
         if self.attention is not None:
             x = self.attention(x)

@@ -112,7 +112,7 @@ class ValidConvHead(CheckedInputs, BaseDecodeHead):
             self.sampler = WeightMapSampler(self.sampler)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Backbone maps to logits (N, classes, H, W)."""
+        """Map backbone maps to logits (N, classes, H, W)."""
         return self.cls_seg(self._transform_inputs(inputs))
 
     def loss_by_feat(self, seg_logits: Tensor,
@@ -192,7 +192,7 @@ class OverlapTileSegmentor(EncoderDecoder):
         return super().loss(inputs, data_samples)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Images (N, C, H, W) to logits (N, classes, H, W)."""
+        """Map images (N, C, H, W) to logits (N, classes, H, W)."""
         check_options(test_cfg=self.test_cfg)
         if 'tile' not in self.test_cfg:
             raise ValueError(f'test_cfg must have a tile (height, width), got '

@@ -65,7 +65,7 @@ class HiddenLinear(nn.Module):
                     values.uniform_(-bound, bound, generator=generator))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_features) to (N, out_features)."""
+        """Map (N, in_features) to (N, out_features)."""
         return F.linear(x, self.weight, self.bias)
 
 
@@ -95,7 +95,7 @@ class RateLinear(nn.Module):
         nn.init.zeros_(self.offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_features) to (N, out_features)."""
+        """Map (N, in_features) to (N, out_features)."""
         return F.linear(x, self.weight, self.offset) + 1
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):

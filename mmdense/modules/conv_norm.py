@@ -76,7 +76,7 @@ def init_conv_norms(module: nn.Module) -> None:
 
 
 def init_norm(norm: nn.Module) -> None:
-    """One and zero for what a norm multiplies with and adds, if it does."""
+    """Set weights of a norm to one and its biases to zero, if it has any."""
     if norm.weight is not None:
         nn.init.ones_(norm.weight)
         nn.init.zeros_(norm.bias)

@@ -50,7 +50,7 @@ class _Classifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def init_weights(self) -> None:
-        """He initialisation; norms as they are, biases zero."""
+        """Apply He initialisation; norms as they are, biases zero."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity='relu')
@@ -58,12 +58,12 @@ class _Classifier(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def classifier_key(self, name: str) -> str:
-        """The name in torchvision's classifier of our entry ``name``."""
+        """Return the name of our entry ``name`` in torchvision's model."""
         layer, _, rest = name.partition('.')
         return f'{self.classifier.get(layer, layer)}.{rest}'
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The image and the maps of stride 8, 16 and 32."""
+        """Return the image and the maps of stride 8, 16 and 32."""
         check_map(image, 3, 'image')
         maps, x = [image], image
         for name, layer in self.features.named_children():

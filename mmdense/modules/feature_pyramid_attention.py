@@ -105,7 +105,7 @@ class FeaturePyramidAttention(nn.Module):
                 f'align_corners={self.align_corners}')
 
     def pyramid(self, x: Tensor) -> Tensor:
-        """Weights of every pixel of ``x``, (N, out_channels or 1, H, W)."""
+        """Compute weights of each pixel, (N, out_channels or 1, H, W)."""
         pool = POOLINGS[self.pooling]
         levels, y = [], x
         for down in self.down:
@@ -120,7 +120,7 @@ class FeaturePyramidAttention(nn.Module):
         return resize_like(self.project(y), x, self.align_corners)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         check_map(x, self.value[0].in_channels)
         out = self.value(x) * self.pyramid(x)
         if self.context is not None:

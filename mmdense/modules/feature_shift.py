@@ -54,7 +54,7 @@ class ChannelShift(nn.Module):
         return f'{len(self.offset)}, std={self.std}'
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, K, H, W) to the same."""
+        """Map (N, K, H, W) to the same."""
         check_map(x, self.offset.shape[0])
         return channel_shift(x, -self.offset)
 
@@ -103,7 +103,7 @@ class CorrelationAttention(nn.Module):
         return f'kind={self.kind}'
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, K, H, W), values in (0, 1)."""
+        """Map (N, C, H, W) to (N, K, H, W), values in (0, 1)."""
         check_map(x, self.conv.in_channels)
         x = self.conv(x)
         if self.kind == 'sigmoid':
@@ -159,7 +159,7 @@ class FeatureShiftModule(Insertable):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Convolutions that keep the variance, norms 1 and 0."""
+        """Set convolutions to keep the variance, norms to 1 and 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity='linear')
@@ -169,7 +169,7 @@ class FeatureShiftModule(Insertable):
                 module.init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same; ``x`` itself while not inserted."""
+        """Map (N, C, H, W) to the same; ``x`` itself while not inserted."""
         check_map(x, self.alpha.in_channels)
         if not self.is_inserted:
             return x

@@ -136,7 +136,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Slopes 1 (Section IV-A.2); the paper names no other value."""
+        """Set slopes to 1 (Section IV-A.2); the paper names no other value."""
         _init_conv(self.depthwise, 'linear')
         _init_conv(self.first, 'linear')
         _init_conv(self.second, 'relu')
@@ -146,7 +146,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
             nn.init.ones_(self.activation.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, multiplier * C, H / stride, W / stride)."""
+        """Map (N, C, H, W) to (N, multiplier * C, H / stride, W / stride)."""
         check_map(x, self.depthwise.in_channels)
         x = self.depthwise_norm(self.depthwise(x))
         x = self.activation(self.first_norm(self.first(x)))
@@ -187,7 +187,7 @@ class RegularConv(nn.Module):
         init_norm(self.norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, multiplier * C, H, W)."""
+        """Map (N, C, H, W) to (N, multiplier * C, H, W)."""
         check_map(x, self.conv.in_channels)
         return self.relu(self.norm(self.conv(x)))
 
@@ -266,7 +266,7 @@ class FlatteningModule(nn.Module):
         return self.rearrangement.position_major(self._convolve(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H * u/s, W * u/s)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H u/s, W u/s)."""
         return self.rearrangement(self._convolve(x))
 
     def _convolve(self, x: Tensor) -> Tensor:

@@ -172,7 +172,7 @@ class Rearrangement(nn.Module):
         return channel_shuffle(x, self.channels // self.upscale**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) to (N, channels / u^2, H * u, W * u)."""
+        """Map (N, channels, H, W) to (N, channels / u^2, H * u, W * u)."""
         check_map(x, self.channels)
         if self.kind == 'channel_shuffle':
             return unfold(x, self.upscale)

@@ -142,7 +142,7 @@ class SkipFusion(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Scores zero; transposed convolutions bilinear, class by class."""
+        """Set scores to zero; upsample bilinearly, class by class."""
         for score in self.scores:
             nn.init.zeros_(score.weight)
             nn.init.zeros_(score.bias)
@@ -155,7 +155,7 @@ class SkipFusion(nn.Module):
 
     def forward(self, maps: Sequence[Tensor],
                 size: tuple[int, int]) -> Tensor:
-        """Scores (N, num_classes, *size) of an image of ``size``.
+        """Compute scores (N, num_classes, *size) of an image of ``size``.
 
         Args:
             maps (Sequence[Tensor]): (N, C, h, w) each, fine to coarse.

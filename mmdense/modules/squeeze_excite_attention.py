@@ -51,7 +51,7 @@ class SqueezeExciteAttention(nn.Module):
         init_conv_norms(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         check_map(x, self.value[0].in_channels)
         gate = self.squeeze(F.adaptive_avg_pool2d(x, 1)).relu()
         return self.value(x) * self.excite(gate).sigmoid()

@@ -152,7 +152,7 @@ class UNet(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Every weight from N(0, sqrt(2 / n)), every bias 0."""
+        """Draw every weight from N(0, sqrt(2 / n)); set every bias to 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 # An output of the up-convolution sees one pixel of its input.
@@ -162,7 +162,7 @@ class UNet(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image (N, C, H, W) to features (N, base_channels, H', W').
+        """Map an image (N, C, H, W) to features (N, base_channels, H', W').
 
         ``H'`` is ``output_size(H, depth)``, centred on the image.
         """

@@ -130,7 +130,7 @@ def membrane_slice(rng: np.random.Generator, size: tuple[int, int],
 
 
 def _owners(rng, size):
-    """Which cell every pixel belongs to, (H, W).
+    """Return the cell of every pixel, (H, W).
 
     A Voronoi diagram in a plane bent by smooth noise, so that walls are
     curved. Centres lie denser in some places than in others, so that small
@@ -171,7 +171,7 @@ def _paint(rng, size, level, wall, thickness, cells, owner):
 
 
 def _bodies(rng, image, level, cells):
-    """Mitochondria (large, grey, rimmed) and vesicles (small, dark)."""
+    """Paint mitochondria (large, grey, rimmed) and vesicles (small, dark)."""
     depth = cv2.distanceTransform((cells > 0).astype(np.uint8), cv2.DIST_L2, 3)
     count = rng.poisson(level['bodies'] * max(1, cells.max()) / 2)
     rows, columns = np.nonzero(depth > 4)

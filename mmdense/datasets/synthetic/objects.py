@@ -32,7 +32,7 @@ VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
 
 
 def _rod(a, b, radius, end=None, ink='body'):
-    """A stroke from a to b."""
+    """Return a stroke from a to b."""
     return ('rod', (a, b), (radius, radius if end is None else end), ink)
 
 
@@ -45,7 +45,7 @@ def _ring(centre, radius, width, ink='dark'):
 
 
 def _hull(points, radius=0.03, ink='body'):
-    """The convex hull of points, its corners rounded."""
+    """Return the convex hull of points with rounded corners."""
     return ('hull', points, (radius, radius), ink)
 
 
@@ -269,7 +269,7 @@ def object_scene(
 
 
 def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last column and row: x1, y1, x2, y2, all inclusive."""
+    """Return first and last column and row: x1, y1, x2, y2, inclusive."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
