@@ -30,7 +30,7 @@ class FlatteningNeck(OwnValuesFirst):
         rearrange (bool): False leaves the descriptors on the coarse grid,
             stacked position-major along the channels, for a head that
             predicts there (``FoldedHeatmapHead``).
-        in_index (int): Which of the backbone's features to use.
+        in_index (int): Index of the feature of the backbone to use.
         norm_cfg (dict): Norm after every convolution, as in the hosts.
         init_cfg (dict | list[dict], optional): As in mmengine; it is applied
             after the module's own initial values.

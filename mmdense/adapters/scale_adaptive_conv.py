@@ -78,7 +78,7 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         kernel_size (int | tuple[int, int]): Odd sizes.
         stride (int | tuple[int, int]): Rows, columns.
         padding (int | tuple[int, int]): Rows, columns; zeros.
-        dilation (int | tuple[int, int]): What a rate of 1 means.
+        dilation (int | tuple[int, int]): Nominal dilation, that of rate 1.
         groups (int): Convolution groups.
         bias (bool): Whether there is a bias.
 

@@ -161,7 +161,7 @@ def measure_config(config: Config,
     Args:
         config (Config): Config of a top-down network of mmpose.
         checkpoint (str): Its weights, a path or URL.
-        device (str): Where to run.
+        device (str): Device to run on.
 
     Returns:
         RateStatistics: Over all persons of the test data set.

@@ -143,7 +143,7 @@ class Window:
             module's map; they may lie outside.
         weights (np.ndarray): (K, C), ``w^FSM`` of Equation 5 there, with the
             scale of the norm behind the gate.
-        bias (float): What that norm adds.
+        bias (float): Bias of that norm.
     """
     positions: np.ndarray
     weights: np.ndarray

@@ -406,7 +406,7 @@ class DataCheckHook(Hook):
         """Check both sets.
 
         Args:
-            runner (Runner): Has built its data loaders.
+            runner (Runner): The runner, with its data loaders built.
         """
         self._check(runner, 'training', runner.train_dataloader.dataset)
         if runner.val_loop is not None:

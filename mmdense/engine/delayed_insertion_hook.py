@@ -65,7 +65,7 @@ class DelayedInsertionHook(Hook):
         """Insert the modules at iteration ``begin``.
 
         Args:
-            runner (Runner): Knows how many iterations are done.
+            runner (Runner): The runner, which counts the iterations.
             *args, **kwargs: Not used.
         """
         if self.pending and runner.iter >= self.begin:

@@ -18,11 +18,12 @@ class ImageFile:
     """What the header of an image file tells.
 
     Attributes:
-        fault (str | None): What is wrong with it.
+        fault (str | None): Its fault, if there is one.
         size (tuple | None): Width and height as they are stored.
-        kind (str): Format, mode and orientation: what a loader reads alike.
-        plain (bool): Of no more than 8 bits and three channels.
-        lying (bool): Whether its EXIF data exchange width and height.
+        kind (str): Format, mode and orientation; a loader reads files of one
+            kind in the same way.
+        plain (bool): Whether it has at most 8 bits and three channels.
+        lying (bool): Whether its EXIF orientation swaps width and height.
     """
     fault: str | None = None
     size: tuple[int, int] | None = None
@@ -56,10 +57,10 @@ def _any_size() -> Iterator[None]:
 def look_at(path: str | Path, decode: bool) -> ImageFile:
     """Read an image file's header.
 
-    Pillow judges what it knows, because OpenCV fills up what was cut off and
-    says nothing; what it does not know, OpenCV has to read (TIFF of floats).
-    Of what neither knows by its suffix (``.npy``, ``.nii.gz``), no more is
-    asked than to be there and not empty.
+    Pillow checks the formats it knows, because OpenCV fills a truncated file
+    up without an error. Other formats (TIFF of floats) are read with OpenCV. A
+    file whose suffix neither knows (``.npy``, ``.nii.gz``) must only exist and
+    not be empty.
 
     Args:
         path (str | Path): The file.

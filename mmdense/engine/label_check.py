@@ -27,13 +27,13 @@ def _shortened(values: Sequence) -> str:
 class LabelCheck:
     """Collector of the faults in the labels of one data set of mmseg.
 
-    A label goes through its pipeline's ``LoadAnnotations`` and through the
-    steps behind it that belong to no host (``LabelsFromValues``, the user's
-    own), up to the first that changes pictures.
+    A label is loaded by ``LoadAnnotations`` of its pipeline and by the
+    following steps that do not belong to a host (``LabelsFromValues``, steps
+    of the user), up to the first step that changes pictures.
 
     Args:
-        dataset (Dataset): Of mmseg.
-        steps (Sequence[Callable]): Of its pipeline.
+        dataset (Dataset): Data set of mmseg.
+        steps (Sequence[Callable]): Steps of its pipeline.
         decode (bool): Whether to read every label; else about a hundred,
             spread over the set, and the first of each kind of file.
     """
@@ -57,9 +57,9 @@ class LabelCheck:
         """Read a sample's label, if it is one of those to be read.
 
         Args:
-            index (int): Of the sample.
-            info (dict): Of the data set, with ``seg_map_path``.
-            kind (str): Of the label's file.
+            index (int): Index of the sample.
+            info (dict): Entry of the data set, with ``seg_map_path``.
+            kind (str): Kind of the file of the label.
         """
         if not self.steps or 'reduce_zero_label' not in info:
             return

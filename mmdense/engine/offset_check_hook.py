@@ -11,9 +11,9 @@ from mmdense.registry import HOOKS
 class OffsetCheckHook(Hook):
     """Hook that warns of channels that are shifted out of their map.
 
-    They read zeros, get no gradient and never come back (arXiv:1904.03141,
-    Section 4); many of them mean that the offsets' learning rate is too high
-    or the insertion too early.
+    Such channels read zeros, get no gradient and never come back
+    (arXiv:1904.03141, Section 4). Many of them mean that the offsets' learning
+    rate is too high or the insertion too early.
 
     Args:
         interval (int): Iterations between two checks.
@@ -32,7 +32,7 @@ class OffsetCheckHook(Hook):
         """Record the size of the map of every shift.
 
         Args:
-            runner (Runner): Holds the network.
+            runner (Runner): The runner, which holds the network.
         """
         for module in runner.model.modules():
             if isinstance(module, ChannelShift):
@@ -43,7 +43,7 @@ class OffsetCheckHook(Hook):
         """Check all offsets every ``interval`` iterations.
 
         Args:
-            runner (Runner): Holds the network.
+            runner (Runner): The runner, which holds the network.
             batch_idx (int): Not used.
             *args, **kwargs: Not used.
         """

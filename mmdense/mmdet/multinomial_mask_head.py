@@ -23,8 +23,8 @@ class MultinomialMaskHead(FCNMaskHead):
     channel; without one a pixel could belong to no class but some object's.
 
     Args:
-        num_classes (int): Of objects; the logits have one channel more, the
-            background's, at the end.
+        num_classes (int): Classes of objects; the logits have one channel
+            more, the background's, at the end.
         loss_mask (dict): A softmax loss of mmdet.
         **kwargs: Of mmdet's ``FCNMaskHead``.
 

@@ -26,8 +26,8 @@ class FoldedHeatmapHead(HeatmapHead):
             feature divided by ``upscale ** 2``.
         out_channels (int): Number of keypoints.
         upscale (int): The neck's ``upscale``.
-        loss, decoder, init_cfg: As in ``HeatmapHead``. The loss may weigh or
-            rank keypoints; it must not look at neighbouring pixels.
+        loss, decoder, init_cfg: As in ``HeatmapHead``. The loss may weight or
+            rank keypoints; it must not use neighbouring pixels.
 
     Raises:
         TypeError, ValueError: If a number is not a positive integer.

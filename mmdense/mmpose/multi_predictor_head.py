@@ -33,11 +33,11 @@ class MultiPredictorHead(BaseHead):
     ``<name>_keypoints`` and ``<name>_scores`` (:class:`OfPredictor`).
 
     Args:
-        in_channels (int): Of the features of P1, P2, ...
+        in_channels (int): Channels of the features of P1, P2, ...
         out_channels (int): Number of keypoints.
         predictors (int): How many P there are.
-        early_channels (Sequence[int]): Of the features of E1, E2, ..., which
-            come first.
+        early_channels (Sequence[int]): Channels of the features of E1, E2,
+            ..., which come first.
         early (str): ``'features'``: these are enlarged before the last
             convolution, and channels reduced only where they differ;
             ``'heatmaps'``: reduced always, and the heatmaps enlarged.

@@ -22,7 +22,7 @@ class TorsoPCK(PCKAccuracy):
     Args:
         thr (float): Threshold, in torsos.
         ends (tuple[str, str]): Names of the torso's two joints.
-        prefix (str, optional): Of the result's name, as in mmpose.
+        prefix (str, optional): Prefix of the result's name, as in mmpose.
 
     Raises:
         TypeError: If ``ends`` is not a list or tuple.

@@ -54,7 +54,7 @@ class CellTrackingDataset(CellDataset):
 
     Args:
         data_root (str): Folder of the set.
-        sequences (Sequence[str]): Which sequences.
+        sequences (Sequence[str]): Names of the sequences.
         truth (str): ``'ST'`` or ``'GT'``.
         **kwargs: Of mmseg's BaseSegDataset, but what names files.
 

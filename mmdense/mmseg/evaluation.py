@@ -29,7 +29,7 @@ class SegMetric(BaseMetric):
 
         Args:
             data_batch (dict): Not used.
-            data_samples (Sequence[dict]): What mmseg's segmentors return.
+            data_samples (Sequence[dict]): Predictions of mmseg's segmentors.
         """
         if self.writer is not None:
             self.writer.dataset_meta = self.dataset_meta

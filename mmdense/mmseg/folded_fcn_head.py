@@ -31,8 +31,8 @@ class FoldedFCNHead(FCNHead):
         num_classes (int): Number of classes.
         upscale (int): The neck's ``upscale``.
         **kwargs: Of mmseg's ``BaseDecodeHead`` but ``channels``,
-            ``input_transform`` and ``dropout_ratio``. A loss may weigh or
-            rank pixels; it must not look at neighbouring ones.
+            ``input_transform`` and ``dropout_ratio``. A loss may weight or
+            rank pixels; it must not use neighbouring ones.
 
     Raises:
         TypeError, ValueError: If a number is not a positive integer; in

@@ -67,9 +67,10 @@ class FCNSkipHead(CheckedInputs, BaseDecodeHead):
     """FCN-32s, FCN-16s and FCN-8s: logits of the size of the image.
 
     Args:
-        in_channels (Sequence[int]): Of the image, then of the maps, fine to
-            coarse.
-        in_index (Sequence[int]): Which of the backbone's outputs these are.
+        in_channels (Sequence[int]): Channels of the image, then of the maps,
+            fine to coarse.
+        in_index (Sequence[int]): Indices of these among the backbone's
+            outputs.
         upsampling (Sequence[dict]): As in
             :class:`~mmdense.modules.skip_fusion.SkipFusion`, coarse to fine.
         **kwargs: ``num_classes``, ``loss_decode``, ``ignore_index`` and
@@ -126,7 +127,7 @@ class FineTuningCheckHook(Hook):
         """Compare what was loaded with the rates.
 
         Args:
-            runner (Runner): Has loaded what it was told to.
+            runner (Runner): The runner, with the checkpoint loaded.
         """
         if runner._load_from is not None or runner._resume:
             return

@@ -42,9 +42,10 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
     training stops, below eight (per process, or of all with SyncBN) it warns.
 
     Args:
-        in_channels (Sequence[int]): Of the maps, fine to coarse.
-        channels (int): Of the attention's map and all that follow.
-        in_index (Sequence[int]): Which of the backbone's outputs they are.
+        in_channels (Sequence[int]): Channels of the maps, fine to coarse.
+        channels (int): Channels of the attention's map and all that follow.
+        in_index (Sequence[int]): Indices of these maps among the backbone's
+            outputs.
         attention (dict, optional): ``type`` (``'FeaturePyramidAttention'`` or
             ``'SqueezeExciteAttention'``) and that module's own options; None
             for the decoder alone (Table 3).

@@ -64,7 +64,7 @@ class LoadLabels(BaseTransform):
     picture, as mmseg's inferencer runs a test pipeline, it does nothing.
 
     Args:
-        backend_args (dict, optional): Of mmengine's file backends.
+        backend_args (dict, optional): Options of mmengine's file backends.
 
     Raises:
         ValueError: On call, if the picture has several channels or holds
@@ -153,7 +153,7 @@ class LoadInstances(BaseTransform):
     Args:
         folder (str, optional): Folder beside that of the label pictures, as
             ``'instance'`` for ``train/label/0.png``.
-        backend_args (dict, optional): Of mmengine's file backends.
+        backend_args (dict, optional): Options of mmengine's file backends.
 
     Raises:
         TypeError: If an argument has the wrong type.

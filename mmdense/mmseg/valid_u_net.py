@@ -30,13 +30,13 @@ class ValidUNet(BaseModule):
     """U-Net with unpadded convolutions: one map, smaller than the image.
 
     Args:
-        init_cfg (dict, optional): Of mmengine, for pretrained weights.
+        init_cfg (dict, optional): As in mmengine, for pretrained weights.
         **kwargs: Of :class:`~mmdense.modules.u_net.UNet`.
 
     Attributes:
         context (int): Pixels lost on each side of the image.
         alignment (int): The total stride.
-        in_channels (int): Of the image.
+        in_channels (int): Channels of the image.
     """
 
     def __init__(self, init_cfg: dict | None = None, **kwargs):
@@ -84,9 +84,10 @@ class ValidConvHead(CheckedInputs, BaseDecodeHead):
     and the sign it leaves out.
 
     Args:
-        in_channels (int): Of the backbone's map.
+        in_channels (int): Channels of the backbone's map.
         weighted (bool): Whether data samples bring a weight map.
-        init_cfg (dict): By default the paper's N(0, sqrt(2 / in_channels)).
+        init_cfg (dict): As in mmengine; by default the paper's N(0, sqrt(2 /
+            in_channels)).
         **kwargs: Of mmseg's BaseDecodeHead.
 
     Raises:

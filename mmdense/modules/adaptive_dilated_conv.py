@@ -214,7 +214,8 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
             ``in_channels``; None gives every input channel its own (the
             paper's setting).
         hidden_ratio (float): See :class:`DilationRateRegression`.
-        rate_bounds (tuple[float, float], optional): Likewise.
+        rate_bounds (tuple[float, float], optional): See
+            :class:`DilationRateRegression`.
 
     Raises:
         ValueError: If the kernel is even, g does not divide ``in_channels``,

@@ -88,7 +88,7 @@ class ConvolutionalAlexNet(_Classifier):
 
     Args:
         torchvision_layers (bool): Layers that torchvision's weights fit.
-        dropout (float): Behind fc6 and fc7, while training.
+        dropout (float): Dropout after fc6 and fc7 in training.
     """
     kept = ('2', '5')
     classifier = {'fc6': 'classifier.1', 'fc7': 'classifier.4'}
@@ -133,7 +133,7 @@ class ConvolutionalVGG16(_Classifier):
         base_channels (int): Width of the first block, 64 in the paper; the
             others are 2, 4, 8 and 8 times that.
         fc_channels (int): Width of fc6 and fc7.
-        dropout (float): Behind fc6 and fc7, while training.
+        dropout (float): Dropout after fc6 and fc7 in training.
     """
     kept = ('16', '23')
     classifier = {'fc6': 'classifier.0', 'fc7': 'classifier.3'}
@@ -183,7 +183,7 @@ class ConvolutionalGoogLeNet(_Classifier):
 
     Args:
         torchvision_layers (bool): Layers that torchvision's weights fit.
-        dropout (float): Of the last map, while training.
+        dropout (float): Dropout of the last map in training.
     """
     kept = ('maxpool2', 'maxpool3')
 

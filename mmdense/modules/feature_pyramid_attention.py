@@ -47,7 +47,7 @@ class FeaturePyramidAttention(nn.Module):
             coarse: ``(7, 5, 3)`` is the paper's C357, ``(3, 3, 3)`` its C333.
         pooling (str): ``'average'`` (AVE) or ``'max'`` (MAX).
         global_pooling (bool): Whether there is a context branch (GP).
-        align_corners (bool): Of every bilinear resizing.
+        align_corners (bool): Option of every bilinear resizing.
         norm (Callable[[int], nn.Module]): Makes a norm from its channels.
 
     Raises:

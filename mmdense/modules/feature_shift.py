@@ -31,12 +31,12 @@ class ChannelShift(nn.Module):
 
     Args:
         channels (int): K.
-        std (float): Of the normal distribution the offsets start from, in
-            pixels. The paper names none. Two reasons against zero: it is a
-            kink of bilinear interpolation, where only the slope on one side
-            is seen, and channels that all look at the same place all get the
-            same gradient. One pixel lets the slopes of a whole neighbourhood
-            be seen.
+        std (float): Standard deviation of the initial offsets, normally
+            distributed, in pixels. The paper names none. Two reasons against
+            zero: it is a kink of bilinear interpolation, where only the slope
+            on one side is seen, and channels that all look at the same place
+            all get the same gradient. One pixel lets the slopes of a whole
+            neighbourhood be seen.
     """
 
     def __init__(self, channels: int, std: float = 1.0):

@@ -79,8 +79,8 @@ class DepthwiseSeparableGroupConv(nn.Module):
             and ``g2``, those of the channel shuffle after it.
         groups_second (int): ``g3``, groups of the second pointwise
             convolution.
-        kernel_size (int): Of the depthwise convolution, odd.
-        stride (int): Of the depthwise convolution.
+        kernel_size (int): Kernel size of the depthwise convolution, odd.
+        stride (int): Stride of the depthwise convolution.
         multiplier (int): Output channels over input channels.
         activation (str): ``'PReLU'`` (channel-wise, slopes 1 at the start) or
             ``'ReLU'``, after the first pointwise convolution.

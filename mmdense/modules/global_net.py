@@ -20,8 +20,8 @@ class GlobalNet(nn.Module):
     without bias; the coarsest is its lateral branch alone.
 
     Args:
-        in_channels (Sequence[int]): Of the stages, finest first.
-        out_channels (int): Of every output.
+        in_channels (Sequence[int]): Channels of the stages, finest first.
+        out_channels (int): Channels of every output.
         groups (int): Groups of the group norms.
 
     Raises:

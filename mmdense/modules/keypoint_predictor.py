@@ -18,13 +18,13 @@ class KeypointPredictor(nn.Module):
     """1x1 convolution, group norm, ReLU; 3x3 convolution, batch norm.
 
     Args:
-        in_channels (int): Of the feature.
+        in_channels (int): Channels of the feature.
         out_channels (int): Number of keypoints.
-        channels (int): Of the hidden map.
+        channels (int): Channels of the hidden map.
         reduce (bool): Whether one more 1x1 convolution with group norm and
             ReLU comes first; necessary unless ``in_channels`` is
             ``channels``.
-        enlarge (str): What is brought to the size of the output: the
+        enlarge (str): What is resized to the size of the output: the
             ``'heatmaps'``, or the ``'features'`` before the 3x3.
         groups (int): Groups of the group norms.
 

@@ -118,7 +118,7 @@ class Rearrangement(nn.Module):
             those of the fine one.
         upscale (int): Side of the grid one coarse position stands for.
         kind (str): One of the three above.
-        seed (int): Of the random order; the other kinds ignore it.
+        seed (int): Seed of the random order; the other kinds ignore it.
 
     Raises:
         ValueError: If ``kind`` is unknown, or the channels do not split into

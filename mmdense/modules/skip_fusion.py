@@ -82,7 +82,7 @@ class SkipFusion(nn.Module):
     FCN-16s, and those in FCN-8s.
 
     Args:
-        in_channels (Sequence[int]): Of the maps, fine to coarse.
+        in_channels (Sequence[int]): Channels of the maps, fine to coarse.
         num_classes (int): Scores a pixel.
         upsampling (Sequence[dict]): One a map, coarse to fine: ``factor``;
             ``crop``, the rows and columns cut off above and left, of the

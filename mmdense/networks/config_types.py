@@ -36,7 +36,7 @@ def name_types(config: Config) -> None:
     the model's class.
 
     Args:
-        config (Config): Of a file of either kind, changed in place.
+        config (Config): Config of either kind, changed in place.
     """
     imported = getattr(config, '_imported_names', ())
     nodes = [

@@ -83,7 +83,7 @@ def run_host_script(name: str, argv: list[str], about: str) -> int:
         name (str): ``'train'`` or ``'test'``.
         argv (list[str]): A command line with the config in it, by path or by
             name.
-        about (str): What ``--help`` prints.
+        about (str): Text that ``--help`` prints.
 
     Returns:
         int: Exit status.
@@ -112,7 +112,7 @@ def data_fault(argv: list[str], error: Exception) -> str | None:
 
     Args:
         argv (list[str]): The command line of a training.
-        error (Exception): What ended it.
+        error (Exception): The error that ended it.
 
     Returns:
         str | None: The first fault of its data; None for other errors.

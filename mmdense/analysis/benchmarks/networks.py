@@ -82,7 +82,7 @@ def inference(config: Config,
         config (Config): Config of any host.
         shape (tuple[int, int]): Height and width of the images in pixels.
         batch (int): Number of images.
-        device (str | torch.device): Where to run.
+        device (str | torch.device): Device to run on.
         mode (str): One of ``MODES``. Autocast is to bfloat16 on a CPU and to
             float16 on a GPU, torch's own choices.
 

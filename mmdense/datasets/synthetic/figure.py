@@ -78,7 +78,7 @@ class Figure:
 
     Attributes:
         joints (dict[str, np.ndarray]): Every COCO and MPII joint, (3,).
-        parts (list[Part]): What is painted, in any order.
+        parts (list[Part]): Parts to paint, in any order.
         head (np.ndarray): Centre of the head, shape (3,).
         head_axes (np.ndarray): Rotation of the head, shape (3, 3).
     """
@@ -199,8 +199,8 @@ def random_figure(rng: np.random.Generator, kinds: tuple[str, ...],
         rng (np.random.Generator): Source of every choice.
         kinds (tuple[str, ...]): Pose families to choose from: 'stand',
             'walk', 'raise', 'hips', 'reach', 'sit', 'crouch', 'free'.
-        yaw (float): Where it faces: 0 to the viewer, pi / 2 to the right of
-            the picture.
+        yaw (float): Direction it faces: 0 to the viewer, pi / 2 to the right
+            of the picture.
         roll (float): Turn in the picture's plane, positive to the left.
     """
     pose = _arms_and_legs(rng, str(rng.choice(kinds)))
