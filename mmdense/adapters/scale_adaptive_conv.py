@@ -8,7 +8,7 @@ from mmdense.arguments import check_map, check_pair, check_positive
 from mmdense.modules.adaptive_dilated_conv import read_old_bias
 from mmdense.registry import MODELS
 
-# Samples mmcv unrolls at a time, at most; it wants a divisor of the batch.
+# Samples mmcv unrolls at a time, at most; it must divide the batch.
 STEP = 32
 
 

@@ -87,7 +87,7 @@ class LabelCheck:
             if type(step).__module__.startswith('mmdense.'):
                 label = results['gt_seg_map']
             else:
-                # The user's own wants the image too: no verdict.
+                # A step of the user may need the image too: not checked.
                 self.steps, self.number = [], 0
                 return
         except Exception as error:  # of the host, or of a step: names its file

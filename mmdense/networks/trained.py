@@ -72,7 +72,7 @@ def _meta_of(config: Config) -> dict:
         try:
             return dict(datasets.build(dataset).metainfo)
         except AssertionError:
-            # mmseg's VOC sets want their folders to be there all the same.
+            # mmseg's VOC sets need their folders nevertheless.
             kind = dataset['type']
             kind = datasets.get(kind) if isinstance(kind, str) else kind
             return dict(kind.METAINFO, **dataset.get('metainfo', {}))
