@@ -8,7 +8,7 @@ from mmdense.config_path import config_path
 def main() -> None:
     parser = argparse.ArgumentParser(prog='python -m mmdense')
     commands = parser.add_subparsers(dest='command', required=True)
-    path = commands.add_parser('path', help="print a config's path")
+    path = commands.add_parser('path', help='print the path of a config')
     path.add_argument('name', help='file name of the config')
     args = parser.parse_args()
     try:

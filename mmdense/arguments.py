@@ -1,4 +1,4 @@
-"""Checks that name the argument, where torch would fail deep inside."""
+"""Checks of arguments, whose errors name the argument."""
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -10,123 +10,125 @@ KINDS = dict(b='bool', i='int', u='unsigned int', f='float')
 
 
 def check_positive(**sizes) -> None:
-    """Refuse sizes that are no positive integers.
+    """Raise unless every argument is a positive integer.
 
     Args:
         **sizes: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If one is below 1.
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is below 1.
     """
     check_at_least(1, **sizes)
 
 
 def check_at_least(least: int, **sizes) -> None:
-    """Refuse sizes that are no integers of at least ``least``.
+    """Raise unless every argument is an integer of at least ``least``.
 
     Args:
-        least (int): Smallest that will do.
+        least (int): Smallest value that is allowed.
         **sizes: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If one is smaller.
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is smaller than ``least``.
     """
     for name, size in sizes.items():
         # The sizes of an exported map are no integers yet.
         if not isinstance(size, (Integral, SymInt)):
             raise TypeError(
-                f'{name} wants an integer, got {type(size).__name__}')
+                f'{name} must be an integer, got {type(size).__name__}')
         if size < least:
-            raise ValueError(f'{name} wants at least {least}, got {size}')
+            raise ValueError(f'{name} must be at least {least}, got {size}')
 
 
 def check_share(**shares) -> None:
-    """Refuse what is no number from 0 to 1, such as a dropout.
+    """Raise unless every argument is a number from 0 to 1.
 
     Args:
         **shares: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no number.
-        ValueError: If one is outside.
+        TypeError: If an argument is not a number.
+        ValueError: If an argument is below 0 or above 1.
     """
     for name, share in shares.items():
         if not isinstance(share, Real):
             raise TypeError(
-                f'{name} wants a number, got {type(share).__name__}')
+                f'{name} must be a number, got {type(share).__name__}')
         if not 0 <= share <= 1:
-            raise ValueError(f'{name} wants 0 to 1, got {share}')
+            raise ValueError(f'{name} must be from 0 to 1, got {share}')
 
 
 def check_positive_number(**numbers) -> None:
-    """Refuse what is no finite number above 0.
+    """Raise unless every argument is a finite number above 0.
 
     Args:
         **numbers: Each under its argument's name.
 
     Raises:
-        ValueError: If one is anything else.
+        ValueError: If an argument is anything else.
     """
     for name, value in numbers.items():
         if not isinstance(value, Real) or not 0 < value < math.inf:
-            raise ValueError(f'{name} wants a positive number, got {value!r}')
+            raise ValueError(
+                f'{name} must be a positive number, got {value!r}')
 
 
 def check_spread(**spreads) -> None:
-    """Refuse what is no standard deviation: a finite number of at least 0.
+    """Raise unless every argument is a finite number of at least 0.
 
     Args:
-        **spreads: Each under its argument's name.
+        **spreads: Standard deviations, each under its argument's name.
 
     Raises:
-        ValueError: If one is anything else.
+        ValueError: If an argument is anything else.
     """
     for name, value in spreads.items():
         if not isinstance(value, Real) or not 0 <= value < math.inf:
-            raise ValueError(f'{name} wants at least 0, got {value!r}')
+            raise ValueError(f'{name} must be at least 0, got {value!r}')
 
 
 def check_pair(size, least: int, name: str) -> None:
-    """Refuse what is not one or two integers, for rows and columns.
+    """Raise unless ``size`` is an integer or two: rows, columns.
 
     Args:
-        size (int | tuple[int, int]): What was given.
-        least (int): Smallest that will do.
-        name (str): Of the argument.
+        size (int | tuple[int, int]): The value to check.
+        least (int): Smallest value that is allowed.
+        name (str): Name of the argument, for the message.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If ``size`` is anything else.
     """
     pair = size if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(
             isinstance(v, Integral) and v >= least for v in pair):
-        raise ValueError(f'{name} wants one or two integers of at least '
+        raise ValueError(f'{name} must be one or two integers of at least '
                          f'{least}, got {size!r}')
 
 
 def check_sequence(**sequences) -> None:
-    """Refuse what is no list or tuple.
+    """Raise unless every argument is a list or a tuple.
 
     Args:
         **sequences: Each under its argument's name.
 
     Raises:
-        TypeError: If one is anything else.
+        TypeError: If an argument is anything else.
     """
     for name, value in sequences.items():
         if not isinstance(value, (tuple, list)):
             raise TypeError(
-                f'{name} wants a list or tuple, got {type(value).__name__}')
+                f'{name} must be a list or a tuple, '
+                f'got {type(value).__name__}')
 
 
 def check_size(size, name: str = 'size') -> None:
-    """Refuse what is no height and width.
+    """Raise unless ``size`` is a height and a width.
 
     Args:
-        size (tuple[int, int]): What was given.
-        name (str): Of the argument.
+        size (tuple[int, int]): The value to check.
+        name (str): Name of the argument, for the message.
 
     Raises:
         ValueError: If it is not two integers of at least 1.
@@ -134,74 +136,80 @@ def check_size(size, name: str = 'size') -> None:
     if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(
             isinstance(v, (Integral, SymInt)) and v >= 1 for v in size):
         raise ValueError(
-            f'{name} wants a height and a width of at least 1, got {size!r}')
+            f'{name} must be a height and a width of at least 1, '
+            f'got {size!r}')
 
 
 def check_array(x: np.ndarray, axes: int | None, kinds: str,
                 name: str) -> None:
-    """Refuse what is no array of so many axes and such numbers.
+    """Raise unless ``x`` is an array with these axes and this dtype.
 
     Args:
-        x (np.ndarray): What was given.
-        axes (int, optional): How many it has; None takes any.
-        kinds (str): Of its dtype, numpy's letters: keys of ``KINDS``.
-        name (str): Of the argument.
+        x (np.ndarray): The value to check.
+        axes (int, optional): Number of axes; None allows any.
+        kinds (str): Kinds of dtype that are allowed, as numpy's letters: keys
+            of ``KINDS``.
+        name (str): Name of the argument, for the message.
 
     Raises:
-        TypeError: If it is no array, or of another dtype.
-        ValueError: If it has another number of axes.
+        TypeError: If ``x`` is not an array, or has another dtype.
+        ValueError: If ``x`` has another number of axes.
     """
     if not isinstance(x, np.ndarray) or x.dtype.kind not in kinds:
         got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-        raise TypeError(f'{name} wants an array of '
+        raise TypeError(f'{name} must be an array of '
                         f'{" or ".join(KINDS[k] for k in kinds)}, got {got}')
     if axes not in (None, x.ndim):
         raise ValueError(
-            f'{name} wants an array of {axes} axes, got {x.shape}')
+            f'{name} must have {axes} axes, got shape {x.shape}')
 
 
 def check_axes(x: Tensor, name: str = 'x') -> None:
-    """Refuse what is no tensor (N, C, H, W), of whatever dtype.
+    """Raise unless ``x`` is a tensor (N, C, H, W), of any dtype.
 
     Raises:
-        TypeError: If it is no tensor.
-        ValueError: If it has another number of axes.
+        TypeError: If ``x`` is not a tensor.
+        ValueError: If ``x`` has another number of axes.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f'{name} wants a tensor, got {type(x).__name__}')
+        raise TypeError(f'{name} must be a tensor, got {type(x).__name__}')
     if x.dim() != 4:
-        raise ValueError(f'{name} wants (N, C, H, W), got {tuple(x.shape)}')
+        raise ValueError(f'{name} must have shape (N, C, H, W), '
+                         f'got {tuple(x.shape)}')
 
 
 def check_map(x: Tensor, channels: int | None, name: str = 'x') -> None:
-    """Refuse what is no feature map of so many channels.
+    """Raise unless ``x`` is a feature map with ``channels`` channels.
 
     Args:
-        x (Tensor): What a module was given.
-        channels (int, optional): What it was built for; None takes any.
-        name (str): Of the argument.
+        x (Tensor): The input of a module.
+        channels (int, optional): Number of channels; None allows any.
+        name (str): Name of the argument, for the message.
 
     Raises:
-        TypeError: If it is no floating point tensor.
-        ValueError: If it is not (N, channels, H, W) with at least one pixel.
+        TypeError: If ``x`` is not a floating point tensor.
+        ValueError: If ``x`` is not (N, channels, H, W) with at least one
+            pixel.
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f'{name} wants a floating point tensor, got {got}')
+        raise TypeError(
+            f'{name} must be a floating point tensor, got {got}')
     if x.dim() != 4 or 0 in x.shape[1:] or channels not in (None, x.shape[1]):
-        raise ValueError(f'{name} wants (N, {channels or "C"}, H, W) with at '
-                         f'least one pixel, got {tuple(x.shape)}')
+        raise ValueError(f'{name} must have shape (N, {channels or "C"}, H, '
+                         f'W) with at least one pixel, got {tuple(x.shape)}')
 
 
 def check_positives(**lists) -> None:
-    """Refuse what is no list or tuple of positive integers.
+    """Raise unless every argument is a list of positive integers.
 
     Args:
         **lists: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no list, or holds what is no integer.
-        ValueError: If it holds one below 1.
+        TypeError: If an argument is not a list, or holds anything but
+            integers.
+        ValueError: If a list holds an integer below 1.
     """
     check_sequence(**lists)
     for name, values in lists.items():
@@ -209,61 +217,63 @@ def check_positives(**lists) -> None:
 
 
 def check_options(**options) -> None:
-    """Refuse what is no dict.
+    """Raise unless every argument is a dict.
 
     Args:
         **options: Each under its argument's name.
 
     Raises:
-        TypeError: If one is anything else.
+        TypeError: If an argument is anything else.
     """
     for name, value in options.items():
         if not isinstance(value, dict):
             raise TypeError(
-                f'{name} wants a dict, got {type(value).__name__}')
+                f'{name} must be a dict, got {type(value).__name__}')
 
 
 def check_config(kinds: Iterable[str] | None = None, **configs) -> None:
-    """Refuse what is no config of something to build.
+    """Raise unless every argument is a config with a ``type``.
 
     Args:
-        kinds (Iterable[str], optional): What ``type`` may be; None leaves
-            that to a registry.
+        kinds (Iterable[str], optional): Allowed values of ``type``; None
+            allows any.
         **configs: Each under its argument's name.
 
     Raises:
-        TypeError: If one is no dict.
-        ValueError: If its ``type`` is missing or none of ``kinds``.
+        TypeError: If an argument is not a dict.
+        ValueError: If ``type`` is missing or is not one of ``kinds``.
     """
     check_options(**configs)
     for name, config in configs.items():
         if kinds is None and 'type' not in config:
-            raise ValueError(f'{name} wants a type, got {config}')
+            raise ValueError(f'{name} must have a type, got {config}')
         # A list, to be searched for what has no hash, too.
         if kinds is not None and config.get('type') not in list(kinds):
-            raise ValueError(f'{name} wants a type out of {sorted(kinds)}, '
-                             f'got {config.get("type")!r}')
+            raise ValueError(
+                f'{name} must have a type out of {sorted(kinds)}, '
+                f'got {config.get("type")!r}')
 
 
 def check_maps(in_channels, in_index) -> None:
-    """Refuse channels and indices that mmseg would, without a word.
+    """Raise for channels and indices that a head of mmseg cannot use.
 
     Args:
-        in_channels (Sequence[int]): Of the maps.
-        in_index (Sequence[int]): Which of the backbone's outputs they are.
+        in_channels (Sequence[int]): Channels of the maps.
+        in_index (Sequence[int]): Indices of these maps among the outputs of
+            the backbone.
 
     Raises:
-        TypeError: If one is no list of integers.
-        ValueError: If a channel number is below 1, there is no map, or not
-            one index for each.
+        TypeError: If an argument is not a list of integers.
+        ValueError: If a channel number is below 1, there is no map, or the two
+            lists differ in length.
     """
     check_positives(in_channels=in_channels)
     check_sequence(in_index=in_index)
     for k, index in enumerate(in_index):
         check_at_least(-math.inf, **{f'in_index[{k}]': index})
     if not in_channels:
-        raise ValueError('in_channels wants at least one map, got none')
+        raise ValueError('in_channels must have at least one map, got none')
     if len(in_index) != len(in_channels):
         raise ValueError(
-            f'in_index wants {len(in_channels)} maps, one for each of '
+            f'in_index must have {len(in_channels)} maps, one for each of '
             f'in_channels, got {len(in_index)}')

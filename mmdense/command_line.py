@@ -1,4 +1,4 @@
-"""What the command lines of the tools share."""
+"""Functions that the command lines of the tools share."""
 import functools
 import sys
 import warnings
@@ -13,7 +13,7 @@ def print_error(error: object) -> None:
 
 
 def one_line_errors(main: Callable) -> Callable:
-    """End a tool in one line where a file or an option is wrong.
+    """Wrap ``main`` to print an error as one line.
 
     The hosts' warnings about optional packages are left out: they do not
     concern what a tool prints.

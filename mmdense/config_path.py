@@ -1,4 +1,4 @@
-"""Where the configs are that come with mmdense."""
+"""Paths of the configs that come with mmdense."""
 import difflib
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def config_path(name: str) -> Path:
     """Find a config of mmdense by its file name, from anywhere.
 
     Args:
-        name (str): The file's name, with or without ``.py`` and folders:
+        name (str): Name of the file, with or without ``.py`` and folders:
             ``'td-hm_flattenet-res50_1xb32-140e_mpii-256x256'``.
 
     Returns:
@@ -19,8 +19,8 @@ def config_path(name: str) -> Path:
         ``.mim`` folder, in a checkout in ``configs/``.
 
     Raises:
-        FileNotFoundError: If no config has that name; the message holds the
-            nearest ones.
+        FileNotFoundError: If no config has that name. The message lists
+            similar names.
     """
     roots = [_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs']
     files = [

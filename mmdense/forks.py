@@ -1,4 +1,4 @@
-"""The hosts' maintained forks, where mmengine knows the originals alone."""
+"""Support for maintained forks of the hosts."""
 import importlib.util
 from importlib.metadata import PackageNotFoundError, distribution
 
@@ -8,7 +8,7 @@ __all__ = ['find_bases_in_forks']
 
 
 def find_bases_in_forks() -> None:
-    """Have ``_base_ = 'mmseg::...'`` found in a fork of mmsegmentation.
+    """Let ``_base_ = 'mmseg::...'`` find a fork of mmsegmentation.
 
     mmengine looks a base's package up as a distribution and, where there is
     none, as a module of the same name. mmsegmentation's module has another

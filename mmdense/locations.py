@@ -1,7 +1,7 @@
-"""Imports whatever registers mmdense's classes, host by host.
+"""Imports of all modules that register classes of mmdense.
 
-A host that is not installed, or that refuses to import, costs only its own
-names: the others register all the same.
+If a host is not installed or does not import, only its own classes are
+missing.
 """
 import importlib
 import importlib.util

@@ -560,7 +560,7 @@ def mirror_pad(step, given, seed):
 
 def pack(step, given, seed):
     results = picture(seed)
-    with pytest.raises(KeyError, match='wants BorderWeights earlier'):
+    with pytest.raises(KeyError, match='put BorderWeights earlier'):
         step(results)
     results['gt_weight_map'] = np.random.default_rng(seed).random(
         results['img_shape'])
@@ -1042,19 +1042,19 @@ def test_every_registered_class_is_given_any_arguments():
 
 
 FOUND = [
-    ('PyramidAttentionHead', dict(in_channels=8), 'in_channels wants'),
-    ('PyramidAttentionHead', dict(channels='a'), 'channels wants'),
+    ('PyramidAttentionHead', dict(in_channels=8), 'in_channels must'),
+    ('PyramidAttentionHead', dict(channels='a'), 'channels must'),
     ('PyramidAttentionHead', dict(attention='FeaturePyramidAttention'),
-     'attention wants a dict, got str'),
-    ('PyramidAttentionHead', dict(attention={}), 'attention wants a type'),
-    ('ValidConvHead', dict(in_channels=None), 'in_channels wants'),
-    ('HRNetV2Head', dict(in_channels=None), 'in_channels wants'),
-    ('LabelsFromValues', dict(values=[0, 70_000]), 'values wants'),
-    ('LabelsFromValues', dict(values=[0, 0]), 'values wants'),
-    ('MembraneMetric', dict(thresholds=0.5), 'thresholds wants'),
-    ('MembraneMetric', dict(thresholds=()), 'thresholds wants'),
+     'attention must be a dict, got str'),
+    ('PyramidAttentionHead', dict(attention={}), 'attention must have a type'),
+    ('ValidConvHead', dict(in_channels=None), 'in_channels must'),
+    ('HRNetV2Head', dict(in_channels=None), 'in_channels must'),
+    ('LabelsFromValues', dict(values=[0, 70_000]), 'values must'),
+    ('LabelsFromValues', dict(values=[0, 0]), 'values must'),
+    ('MembraneMetric', dict(thresholds=0.5), 'thresholds must'),
+    ('MembraneMetric', dict(thresholds=()), 'thresholds must'),
     ('BorderWeights', dict(sigmma=3), 'sigmma'),
-    ('ElasticDeformation', dict(std=math.nan), 'std wants at least 0'),
+    ('ElasticDeformation', dict(std=math.nan), 'std must be at least 0'),
 ]
 RIGHT = dict(
     PyramidAttentionHead=dict(in_channels=[2, 3], channels=2, in_index=[0, 1]),

@@ -202,7 +202,7 @@ def naive_vgg(x, net):
 def test_a_classifier_is_its_convolutions(vgg, image, kind, layers, dropout):
     if dropout is not None:
         for other in (ConvolutionalAlexNet, ConvolutionalGoogLeNet):
-            with pytest.raises((TypeError, ValueError), match='dropout wants'):
+            with pytest.raises((TypeError, ValueError), match='dropout must'):
                 other(dropout=dropout)
     net = attempt(lambda **given: seeded(
         lambda: ConvolutionalVGG16(**given)), vgg)
@@ -414,7 +414,7 @@ def test_sides_of_a_u_net(case):
         covering = min(s for s in fits if naive_output(s, depth) >= size)
         assert u_net.covering_size(size, depth) == covering
     if expected is None:
-        with pytest.raises(ValueError, match=rf'{size}.*{above}$|size wants'):
+        with pytest.raises(ValueError, match=rf'{size}.*{above}$|size must'):
             u_net.output_size(size, depth)
         return
     assert u_net.output_size(size, depth) == expected

@@ -1,4 +1,4 @@
-"""How fast a config's network infers, and what it costs.
+"""Measure the speed and the memory of the inference of a network.
 
     python tools/benchmark.py CONFIG --shape 512 512
     python tools/benchmark.py CONFIG --mode eager compile onnx --batch 8
@@ -6,8 +6,8 @@
 
 The forward pass of the host's network alone: no loading of images, no
 decoding. Memory is the peak of one pass beyond weights and images, in a fresh
-process. A mode that fails says why in its row; the others are measured, and
-the exit status is 1. Two networks are better compared by
+process. If a mode fails, its row gives the reason, the other modes are still
+measured, and the exit status is 1. To compare two networks use
 benchmark_networks.py, which times them in turn.
 """
 import argparse
@@ -31,12 +31,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         parents=[network_benchmark.options()],
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help="of any host, or a host's own")
+    parser.add_argument('config', help='config of mmdense or of a host')
     parser.add_argument(
         '--mode', nargs='+', choices=network_benchmark.MODES,
         default=['eager'],
-        help='one row each; autocast is bfloat16 on a CPU, float16 on a GPU '
-        '(default: eager)')
+        help='modes, one row each; autocast is bfloat16 on a CPU, float16 on '
+        'a GPU (default: eager)')
     networks.add_cfg_options(parser)
     args = parser.parse_args(argv)
     network_benchmark.check_options(parser, args)
@@ -47,7 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def row(args: argparse.Namespace, config, shape: tuple[int, int],
         mode: str) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     synchronize = (
         torch.cuda.synchronize if args.device == 'cuda' else lambda: None)
     call = network_benchmark.inference(config, shape, args.batch, args.device,

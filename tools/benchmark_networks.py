@@ -1,12 +1,12 @@
-"""How fast the network of one config infers beside that of another.
+"""Compare the inference speed of the networks of two configs.
 
     python tools/benchmark_networks.py CONFIG_A CONFIG_B --shape 512 512
     python tools/benchmark_networks.py CONFIG_A mmseg::pspnet/CONFIG_B.py
     python tools/benchmark_networks.py CONFIG_A CONFIG_B --bar 0.9
 
-The two are timed in turn in the same run, so the ratio stands on a machine
-that now and then does other things; the milliseconds may not. Memory is the
-peak of one forward pass beyond weights and images, each in a fresh process.
+The two are timed in turn in the same run, so that the ratio is reliable on a
+busy machine; the milliseconds may not be. Memory is the peak of one forward
+pass beyond weights and images, each in a fresh process.
 """
 import argparse
 import os
@@ -28,11 +28,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         parents=[network_benchmark.options()],
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('a', metavar='CONFIG_A', help='config in question')
-    parser.add_argument('b', metavar='CONFIG_B', help='config beside it')
+    parser.add_argument('a', metavar='CONFIG_A', help='first config')
+    parser.add_argument('b', metavar='CONFIG_B', help='config to compare with')
     parser.add_argument(
         '--bar', type=float, metavar='X',
-        help='exit with 1 if A has less than X times the speed of B')
+        help='exit with 1 if A is slower than X times the speed of B')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     network_benchmark.check_options(parser, args)

@@ -1,4 +1,4 @@
-"""What overlap-tile inference costs beside the network on the same tiles.
+"""Compare overlap-tile inference with the network on the same tiles.
 
     python tools/benchmark_overlap_tile.py CONFIG --size 1024 1024 --bar 1.3
 
@@ -22,17 +22,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='of an OverlapTileSegmentor')
+    parser.add_argument('config', help='config with an OverlapTileSegmentor')
     parser.add_argument(
         '--size', type=int, nargs=2, metavar=('H', 'W'), default=(1024, 1024),
-        help='of the image (default: 1024 1024)')
+        help='size of the image (default: 1024 1024)')
     parser.add_argument(
         '--tile', type=int, nargs=2, metavar=('H', 'W'),
-        help="of the tiles (default: the config's)")
+        help="size of the tiles (default: the config's)")
     parser.add_argument(
         '--repeats', type=int, default=3, help='samples of each (default: 3)')
     parser.add_argument(
-        '--threads', type=int, default=1, help='default: 1')
+        '--threads', type=int, default=1,
+        help='threads of the CPU (default: 1)')
     parser.add_argument(
         '--bar', type=float, metavar='X',
         help='exit with 1 if tiling takes more than X times the network')
@@ -40,10 +41,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     for name in ('repeats', 'threads'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
+            parser.error(f'--{name} must be at least 1, got '
                          f'{getattr(args, name)}')
     if min(args.size) < 1:
-        parser.error(f'--size wants two positive sizes, got {args.size}')
+        parser.error(f'--size must be two positive sizes, got {args.size}')
     return args
 
 

@@ -1,10 +1,10 @@
-"""How long a training step takes: eager, in bfloat16 and compiled.
+"""Measure the time of a training step: eager, bfloat16 and compiled.
 
     python tools/benchmark_steps.py CONFIG... --batch 2
 
-A step is the host's ``train_step`` on noise with random labels: forward,
-loss, backward and the config's optimizer. The ways are timed in turn in one
-run, in CPU time of this process, so that the ratios stand on a busy machine.
+A step is the host's ``train_step`` on noise with random labels: forward, loss,
+backward and the config's optimizer. The ways are timed in turn in one run, in
+CPU time of this process, so that the ratios are reliable on a busy machine.
 """
 import argparse
 import logging
@@ -33,8 +33,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('configs', nargs='+', metavar='CONFIG')
     parser.add_argument(
         '--ways', nargs='+', choices=WAYS[1:], default=WAYS[1:],
-        help='what is compared with eager (default: all)')
-    parser.add_argument('--batch', type=int, default=2)
+        help='ways to compare with eager (default: all)')
+    parser.add_argument('--batch', type=int, default=2,
+                        help='images in a batch (default: 2)')
     parser.add_argument(
         '--repeats', type=int, default=15,
         help='samples of each (default: 15)')
@@ -45,7 +46,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     for name in ('batch', 'repeats', 'threads'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
+            parser.error(f'--{name} must be at least 1, got '
                          f'{getattr(args, name)}')
     return args
 

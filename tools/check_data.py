@@ -1,13 +1,13 @@
-"""What is wrong with a config's data, before a training meets it.
+"""Check the data of a config before a training.
 
     python tools/check_data.py CONFIG
     python tools/check_data.py CONFIG --decode
 
-Reads annotations, the headers of images and labels, and about a hundred of
-the labels; with --decode every image and label to its end. Prints each fault
-with its file or annotation, and exits with 1 if there is any, with 2 where
-there is nothing to look at. A warning (bits or channels that the loader drops,
-classes in another order) is likely not meant, and leaves the exit status.
+Reads the annotations, the headers of images and labels, and about a hundred
+labels; with --decode every image and label completely. Prints each fault with
+its file or annotation, and exits with 1 if there is one, or with 2 if there is
+nothing to check. A warning (bits or channels that the loader drops, classes in
+another order) is likely a mistake, but does not change the exit status.
 """
 import argparse
 import sys
@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument(
         '--decode', action='store_true',
-        help='read every image and label to its end')
+        help='read every image and label completely')
     networks.add_cfg_options(parser)
     return parser.parse_args(argv)
 

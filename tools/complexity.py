@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a config, and the papers' figures beside.
+"""Count the parameters and multiply-adds of a config.
 
     python tools/complexity.py configs/mmpose/flattenet/CONFIG.py
     python tools/complexity.py CONFIG --shape 384 384 --depth 2 --json
@@ -28,7 +28,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         nargs=2,
         type=int,
         metavar=('H', 'W'),
-        help='image size; by default what the config trains at')
+        help='image size (default: the training size of the config)')
     parser.add_argument(
         '--depth',
         type=int,
@@ -38,25 +38,25 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--compare',
         action='store_true',
-        help="the papers' figures beside ours; without CONFIG, all of them")
+        help="compare with the papers' figures; without CONFIG, all of them")
     networks.add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.compare and args.cfg_options:
-        parser.error('--compare is with the config as it is: wants no '
-                     '--cfg-options')
+        parser.error('--compare takes the config as it is: --cfg-options '
+                     'must not be given')
     if args.config is None and not args.compare:
-        parser.error('wants a CONFIG, or --compare')
+        parser.error('CONFIG must be given, or --compare')
     if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     if args.depth < 0:
-        parser.error(f'--depth wants at least 0, got {args.depth}')
+        parser.error(f'--depth must be at least 0, got {args.depth}')
     return args
 
 
 def measure(path: str | Path,
             shape: tuple[int, int] | None = None,
             options: dict | None = None) -> dict:
-    """Counts one config; keys result, shape, channels and device."""
+    """Count one config; keys result, shape, channels and device."""
     config = networks.load_config(path, options)
     try:
         shape = tuple(shape or networks.input_shape(config))
@@ -109,7 +109,7 @@ def print_comparison(rows: list[paper_figures.FigureComparison]) -> None:
 
 
 def comparisons(config: str | None) -> list[paper_figures.FigureComparison]:
-    """The rows of ``config``, or of all configs, each network run once."""
+    """Compare the rows of ``config``, or of all configs."""
     path = None
     if config is not None:
         path = Path(networks.load_config(config).filename)

@@ -1,10 +1,10 @@
-"""Turns a torchvision classifier's weights into an FCN backbone's.
+"""Convert the weights of a torchvision classifier for an FCN backbone.
 
     python tools/convert_classifier.py CONFIG vgg16-397923af.pth \\
         pretrain/vgg16_fully-convolutional.pth
 
-CONFIG says which network: every recipe of configs/mmseg/fcn names the file it
-starts from under `backbone.init_cfg`.
+CONFIG selects the network: every recipe in configs/mmseg/fcn names the file
+that it starts from under `backbone.init_cfg`.
 """
 import argparse
 import io
@@ -26,8 +26,9 @@ from mmdense.networks.options import add_cfg_options
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Classifier weights for a fully convolutional backbone.')
-    parser.add_argument('config', help='config with such a backbone')
-    parser.add_argument('classifier', help='weights of torchvision')
+    parser.add_argument('config', help='config with the FCN backbone')
+    parser.add_argument(
+        'classifier', help='file with the weights of torchvision')
     parser.add_argument('out', type=Path, help='file to write')
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
                 default_scope=config.default_scope)))
     if not hasattr(backbone, 'classifier_key'):
         raise ValueError(
-            f'{args.config} wants a backbone of type '
+            f'{args.config}: backbone must be of type '
             'mmdense.ConvolutionalClassifier, got '
             f'{type_name(config.model.backbone)}')
     weights = weights_of(read_checkpoint(args.classifier))

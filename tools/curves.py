@@ -1,10 +1,10 @@
-"""Draws the curves of a training: losses, learning rate, metrics.
+"""Draw the curves of a training: losses, learning rate, metrics.
 
     python tools/curves.py work_dirs/quickstart --out curves.png
     python tools/curves.py work_dirs/NAME/TIME/vis_data/scalars.json \\
         --out curves.png
 
-A work folder's runs, resumed ones for instance, make one curve.
+All runs of a work folder, such as resumed ones, form one curve.
 """
 import argparse
 import sys

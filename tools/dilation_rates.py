@@ -1,4 +1,4 @@
-"""Dilation rates of a trained pose network for persons of different sizes.
+"""Measure the dilation rates of a pose network by the size of the person.
 
     python tools/dilation_rates.py CONFIG CHECKPOINT --out rates
 
@@ -28,18 +28,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--layers',
         default='.*',
         metavar='REGEX',
-        help='layers to draw channel by channel, by their whole names; '
-        f'of more than {PANELS}, {PANELS} evenly spread')
+        help='pattern for the names of layers to draw channel by channel; '
+        f'if it matches more than {PANELS}, {PANELS} of them are drawn')
     parser.add_argument('--device', default='cpu')
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
 def chosen(layers: list[str], pattern: str) -> list[str]:
-    """At most ``PANELS`` of the layers a pattern matches.
+    """Return at most ``PANELS`` of the layers that a pattern matches.
 
     Raises:
-        ValueError: If it matches none.
+        ValueError: If the pattern matches no layer.
     """
     names = [name for name in layers if re.fullmatch(pattern, name)]
     if not names:

@@ -1,14 +1,14 @@
-"""Writes a config's network for other runtimes, and checks it on the spot.
+"""Export the network of a config for other runtimes, and check it.
 
     python tools/export.py CONFIG CHECKPOINT --out person.onnx
     python tools/export.py CONFIG --out person.pt2 --format aoti
 
 The network goes from preprocessed images to the raw maps of its head (the
-hosts' mode='tensor'); batch, height and width stay free where it allows. A
-two-stage detector takes one image of one size and gives its proposals too.
-ONNX files run in onnxruntime; AOTInductor compiles a package for this kind of
-machine and needs a C++ compiler. Both are compared with PyTorch: the exit
-status is 1 where they differ by more than --tolerance.
+hosts' mode='tensor'); batch, height and width stay free where the network
+allows it. A two-stage detector takes one image of one size and gives its
+proposals too. ONNX files run in onnxruntime; AOTInductor compiles a package
+for this kind of machine and needs a C++ compiler. Both are compared with
+PyTorch: the exit status is 1 where they differ by more than --tolerance.
 """
 import argparse
 import sys
@@ -27,25 +27,26 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config of any host')
     parser.add_argument(
         'checkpoint', nargs='?',
-        help='trained weights; without them, those of the constructors')
+        help='trained weights (default: the initial weights)')
     parser.add_argument('--out', type=Path, required=True,
                         help='file to write')
     parser.add_argument(
         '--format', choices=['onnx', 'aoti'], default='onnx',
-        help='default: %(default)s')
+        help='format of the file (default: %(default)s)')
     parser.add_argument(
         '--shape', type=int, nargs=2, metavar=('H', 'W'),
-        help='image size (default: what the config trains at)')
+        help='image size (default: the training size of the config)')
     parser.add_argument(
         '--fixed-size', action='store_true',
-        help='take no other image size')
+        help='fix height and width of the images')
     parser.add_argument(
         '--tolerance', type=float, default=1e-4,
-        help='largest difference over largest value (default: %(default)s)')
+        help='largest difference, relative to the largest value '
+        '(default: %(default)s)')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     return args
 
 

@@ -1,4 +1,4 @@
-"""Draws what any module of a network puts out for an image.
+"""Draw the feature maps of any module for an image.
 
     python tools/feature_maps.py CONFIG CHECKPOINT IMAGE --list
     python tools/feature_maps.py CONFIG CHECKPOINT IMAGE --module neck
@@ -6,7 +6,7 @@
         --module decode_head.attention --channels 0 3 17 --out attention.png
 
 Mean or largest value over the channels, or channels by number, each by itself
-and over the image as the network gets it. A module that puts out several maps
+and over the image as the network gets it. A module with several output maps
 gives several files.
 """
 import argparse
@@ -28,14 +28,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config of mmpose, mmseg or mmdet')
     parser.add_argument('checkpoint', help='trained weights')
-    parser.add_argument('image', type=Path)
+    parser.add_argument('image', type=Path, help='image file')
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument('--module', metavar='NAME', help='by its dotted name')
+    what.add_argument('--module', metavar='NAME', help='dotted name')
     what.add_argument('--list', action='store_true',
                       help='print the names of all modules')
     parser.add_argument(
         '--channels', nargs='+', default=['mean'],
-        help='mean, max, or numbers (default: mean)')
+        help='mean, max, or numbers of channels (default: mean)')
     parser.add_argument(
         '--out', type=Path, default=Path('feature_maps.png'),
         help='picture to write (default: %(default)s)')
@@ -46,7 +46,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     elif all(c.isdecimal() for c in args.channels):
         args.channels = [int(c) for c in args.channels]
     else:
-        parser.error('--channels wants mean, max or numbers, got '
+        parser.error('--channels must be mean, max or numbers, got '
                      f'{" ".join(args.channels)}')
     return args
 

@@ -1,4 +1,4 @@
-"""What a trained network's feature shifting modules have learned.
+"""Show what the feature shifting modules of a network have learned.
 
     python tools/feature_shift.py CONFIG CHECKPOINT --out shift
     python tools/feature_shift.py CONFIG CHECKPOINT --out shift \\
@@ -35,23 +35,25 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                         help='folder to write to')
     parser.add_argument(
         '--module',
-        help='by dotted name; by default the last of the first stage, right '
-        'before the first early predictor')
-    parser.add_argument('--predictor', help='by default the first')
+        help='dotted name (default: the last module of the first stage, just '
+        'before the first early predictor)')
+    parser.add_argument('--predictor', help='its name (default: the first)')
     parser.add_argument('--people', type=int, default=16,
-                        help='how many to average scores over (default: 16)')
-    parser.add_argument('--channel', type=int, help='of the non-local map')
+                        help='number of persons to average over (default: 16)')
+    parser.add_argument('--channel', type=int,
+                        help='channel of the non-local map')
     parser.add_argument('--point', type=int, nargs=2, action='append',
-                        metavar=('ROW', 'COLUMN'))
+                        metavar=('ROW', 'COLUMN'),
+                        help='point of the non-local map; may be repeated')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.people < 1:
-        parser.error(f'--people wants at least 1, got {args.people}')
+        parser.error(f'--people must be at least 1, got {args.people}')
     return args
 
 
 def first_people(config: Config, model, number: int):
-    """One batch of the test data set, and what it calls its keypoints.
+    """Return one batch of the test data set and the names of its keypoints.
 
     Returns:
         tuple[Tensor, list[str]]: Images as the network takes them; names.
@@ -65,7 +67,7 @@ def first_people(config: Config, model, number: int):
 
 
 def chosen(modules: dict, name: str | None) -> str:
-    """The module asked for, or the last of its stage 1.
+    """Return the module with this name, or the last one of stage 1.
 
     Raises:
         ValueError: If there is no such module.
@@ -73,7 +75,8 @@ def chosen(modules: dict, name: str | None) -> str:
     if name is None:
         return [n for n in modules if '.shift1_' in n][-1]
     if name not in modules:
-        raise ValueError(f'--module {name}: wants one of {", ".join(modules)}')
+        raise ValueError(f'--module must be one of {", ".join(modules)}, '
+                         f'got {name}')
     return name
 
 
@@ -91,8 +94,8 @@ def analyse(args: argparse.Namespace) -> dict:
         outputs = model(images, None, mode='tensor')
         wanted = args.predictor or next(iter(outputs))
         if wanted not in outputs:
-            raise ValueError(f'--predictor {wanted}: wants one of '
-                             f'{", ".join(outputs)}')
+            raise ValueError(f'--predictor must be one of '
+                             f'{", ".join(outputs)}, got {wanted}')
         return outputs[wanted]
 
     scores = fs.keypoint_scores(model, module, predict)
@@ -117,7 +120,7 @@ def analyse(args: argparse.Namespace) -> dict:
     if channel is None:
         channel = int(nonlocal_maps.std((1, 2)).argmax())
     if not 0 <= channel < len(nonlocal_maps):
-        raise ValueError(f'--channel wants 0 to {len(nonlocal_maps) - 1}, '
+        raise ValueError(f'--channel must be 0 to {len(nonlocal_maps) - 1}, '
                          f'got {channel}')
     picture = nonlocal_maps[channel]
     points = [tuple(p) for p in args.point or [
@@ -125,7 +128,7 @@ def analyse(args: argparse.Namespace) -> dict:
     for point in points:
         if not all(0 <= p < n
                    for p, n in zip(point, picture.shape, strict=True)):
-            raise ValueError(f'--point wants to lie in {picture.shape}, got '
+            raise ValueError(f'--point must be inside {picture.shape}, got '
                              f'{point}')
     points = [(int(row), int(column)) for row, column in points]
     fs.plot_fields(

@@ -1,4 +1,4 @@
-"""Kinds of keypoint errors of COCO result files, side by side.
+"""Compare the kinds of keypoint errors in COCO result files.
 
     python tools/keypoint_errors.py \\
         data/coco/annotations/person_keypoints_val2017.json \\
@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         'results',
         nargs='+',
         metavar='[NAME=]FILE',
-        help='detections; without a name the file is the name')
+        help='result files; the default NAME is the name of the file')
     parser.add_argument(
         '--sigmas',
         nargs='+',
@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def named(results: list[str]) -> dict[str, str]:
-    """Name to file.
+    """Return the files by name.
 
     Raises:
         ValueError: If two results share a name.
@@ -44,7 +44,7 @@ def named(results: list[str]) -> dict[str, str]:
     pairs = [(name or path, path) for name, _, path in
              (text.rpartition('=') for text in results)]
     if len(dict(pairs)) < len(pairs):
-        raise ValueError('results want different names, got '
+        raise ValueError('results must have different names, got '
                          f'{[name for name, _ in pairs]}')
     return dict(pairs)
 

@@ -29,12 +29,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--train', type=int, help='number of training images')
     parser.add_argument('--val', type=int, help='number of validation images')
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('H', 'W'), help='in pixels')
-    parser.add_argument('--seed', type=int)
+        '--size', type=int, nargs=2, metavar=('H', 'W'),
+        help='height and width in pixels')
+    parser.add_argument('--seed', type=int, help='seed of the set')
     parser.add_argument('--difficulty', help='easy, normal or hard')
     parser.add_argument(
-        '--classes', nargs='+', help='of VOC, for segmentation and detection')
-    parser.add_argument('--workers', type=int, help='processes (one a core)')
+        '--classes', nargs='+',
+        help='classes of VOC, for segmentation and detection')
+    parser.add_argument('--workers', type=int,
+                        help='processes (default: one a core)')
     return parser.parse_args(argv)
 
 
@@ -42,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line.
 
     Raises:
-        SystemExit: With one line, if an argument or the folder will not do.
+        SystemExit: If an argument or the folder cannot be used.
     """
     given = {
         key: value

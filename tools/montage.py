@@ -1,4 +1,4 @@
-"""Tiles the pictures of a folder into one."""
+"""Tile the pictures of a folder into one."""
 import argparse
 import sys
 from pathlib import Path
@@ -13,10 +13,10 @@ SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def read(path: Path) -> np.ndarray:
-    """A picture, BGR.
+    """Read a picture in BGR order.
 
     Raises:
-        ValueError: If the file is none.
+        ValueError: If the file is not a picture.
     """
     try:
         image = mmcv.imread(path)
@@ -39,7 +39,7 @@ def montage(paths: list[Path], columns: int, height: int) -> np.ndarray:
         ndarray: (rows * height, columns * width, 3), BGR, uint8.
 
     Raises:
-        ValueError: If a file is no picture.
+        ValueError: If a file is not a picture.
     """
     images = [read(path) for path in paths]
     width = round(images[0].shape[1] * height / images[0].shape[0])
@@ -55,15 +55,19 @@ def montage(paths: list[Path], columns: int, height: int) -> np.ndarray:
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('folder', type=Path, help='searched with subfolders')
+    parser.add_argument('folder', type=Path,
+                        help='folder, searched with its subfolders')
     parser.add_argument('out', type=Path, help='picture file to write')
-    parser.add_argument('--count', type=int, default=12)
-    parser.add_argument('--columns', type=int, default=4)
-    parser.add_argument('--height', type=int, default=288)
+    parser.add_argument('--count', type=int, default=12,
+                        help='number of pictures (default: 12)')
+    parser.add_argument('--columns', type=int, default=4,
+                        help='pictures in a row (default: 4)')
+    parser.add_argument('--height', type=int, default=288,
+                        help='height of a picture in pixels (default: 288)')
     args = parser.parse_args(argv)
     for name in ('count', 'columns', 'height'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
+            parser.error(f'--{name} must be at least 1, got '
                          f'{getattr(args, name)}')
     return args
 

@@ -1,13 +1,13 @@
-"""Draws what a trained network says about an image, or a folder of images.
+"""Draw the predictions of a trained network for an image or a folder.
 
     python tools/predict.py CONFIG CHECKPOINT person.jpg --out drawn
     python tools/predict.py CONFIG CHECKPOINT images/ --out drawn --json
 
-Skeletons, masks or boxes, by the config's host and its own visualizer. A pose
-network takes the whole image for one person unless --boxes names a COCO
-annotation file. --json adds predictions.json: pixels, scores, and masks as
-COCO run lengths. Images that cannot be read, or that the host cannot process,
-are named and left out; the exit status is then 1.
+Draws skeletons, masks or boxes with the visualizer of the host. A pose network
+treats the whole image as one person unless --boxes names a COCO annotation
+file. --json adds predictions.json: pixels, scores, and masks as COCO run
+lengths. Images that cannot be read, or that the host cannot process, are named
+and skipped; the exit status is then 1.
 """
 import argparse
 import json
@@ -34,10 +34,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--json', action='store_true', help='write predictions.json as well')
     parser.add_argument(
         '--boxes', metavar='FILE',
-        help='people of a pose network: COCO annotations')
+        help='COCO annotations with the boxes of people, for a pose network')
     parser.add_argument(
         '--threshold', type=float, default=0.3,
-        help='draw nothing with a lower score (default: %(default)s)')
+        help='smallest score to draw (default: %(default)s)')
     parser.add_argument('--device', default='cpu')
     add_cfg_options(parser)
     return parser.parse_args(argv)

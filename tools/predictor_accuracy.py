@@ -1,4 +1,4 @@
-"""How accurate each predictor of a network is (SSN, Table 2).
+"""Measure the accuracy of each predictor of a network (SSN, Table 2).
 
     python tools/predictor_accuracy.py CONFIG CHECKPOINT
     python tools/predictor_accuracy.py CONFIG CHECKPOINT --out table.json
@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def predictors(config: Config, checkpoint: str) -> list[str]:
-    """Names of the network's predictors, in the order of the table.
+    """Return the names of the predictors, in the order of the table.
 
     Raises:
         ValueError: If its head has none, or the checkpoint does not fit.
@@ -41,7 +41,7 @@ def predictors(config: Config, checkpoint: str) -> list[str]:
     model = build_model(config)
     head = getattr(model, 'head', None)
     if not hasattr(head, 'names'):
-        raise ValueError('config wants a network with a MultiPredictorHead, '
+        raise ValueError('config must have a MultiPredictorHead, '
                          f'got {type(head).__name__}')
     # Before a test begins, and by name where mmengine would go on.
     load_weights(model, checkpoint)
@@ -50,7 +50,7 @@ def predictors(config: Config, checkpoint: str) -> list[str]:
 
 def table(metrics: dict[str, float],
           names: list[str]) -> dict[str, dict[str, float]]:
-    """Metrics by predictor, from the names :func:`by_predictor` gives."""
+    """Return metrics by predictor, from the names of :func:`by_predictor`."""
     return {
         name: {
             key.removeprefix(f'{name}/'): float(value)

@@ -1,11 +1,11 @@
-"""Weights to hand on, out of a checkpoint of a training.
+"""Write the weights of a checkpoint to a file for publishing.
 
     python tools/publish_model.py work_dirs/quickstart/epoch_10.pth person.pth
     python tools/publish_model.py CHECKPOINT OUT --safetensors
 
 writes person-<8 digits of its SHA-256>.pth without optimizer, schedules and
-message hub. `mim test` takes it as it takes the original. A .safetensors
-file is for programs that read no pickles; mmengine reads none.
+message hub. `mim test` takes it as it takes the original. A .safetensors file
+is for programs that do not read pickles; mmengine cannot read it.
 """
 import argparse
 import importlib.util
@@ -20,13 +20,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('checkpoint', help='file a training wrote')
-    parser.add_argument('out', help='file to write; the hash is added')
+    parser.add_argument('checkpoint', help='checkpoint of a training')
+    parser.add_argument('out',
+                        help='file to write; the hash is added to its name')
     parser.add_argument(
         '--safetensors', action='store_true', help='write .safetensors')
     args = parser.parse_args(argv)
     if args.safetensors and importlib.util.find_spec('safetensors') is None:
-        parser.error('--safetensors wants safetensors, not installed here: '
+        parser.error('--safetensors needs safetensors, not installed here: '
                      'pip install "mmdense[export]"')
     return args
 

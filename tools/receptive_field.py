@@ -1,4 +1,4 @@
-"""Layers, strides and receptive fields of a config's network.
+"""Compute layers, strides and receptive fields of a config's network.
 
     python tools/receptive_field.py configs/mmseg/fcn/CONFIG.py --depth 2
     python tools/receptive_field.py CONFIG --module backbone.layer3 --json
@@ -24,18 +24,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         nargs=2,
         type=int,
         metavar=('H', 'W'),
-        help='image size; by default what the config trains at')
+        help='image size (default: the training size of the config)')
     parser.add_argument(
         '--depth',
         type=int,
         default=2,
         help='levels of the module tree to print (default: 2)')
-    parser.add_argument('--module', help='only this module, by dotted name')
+    parser.add_argument('--module', help='dotted name; print only this module')
     parser.add_argument('--json', action='store_true', help='print JSON')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     return args
 
 

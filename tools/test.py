@@ -1,10 +1,10 @@
 """usage: test.py CONFIG CHECKPOINT [options of the host's test.py]
 
-Tests a checkpoint with the script of its config's own host.
+Test a checkpoint with the script of the host of its config.
 
     python tools/test.py CONFIG work_dirs/NAME/epoch_10.pth --show-dir drawn
 
-Of an installed wheel, `mim test mmdense NAME.py -C CHECKPOINT` runs this file.
+In an installed wheel, `mim test mmdense NAME.py -C CHECKPOINT` runs this file.
 """
 import sys
 

@@ -1,10 +1,10 @@
 """usage: train.py CONFIG [options of the host's train.py]
 
-Trains a config, given by path or by name, with the script of its own host.
+Train a config, given by path or by name, with the script of its host.
 
     python tools/train.py td-hm_flattenet-res18_quick_synthetic-128x96 --resume
 
-Of an installed wheel, `mim train mmdense NAME.py` runs this file.
+In an installed wheel, `mim train mmdense NAME.py` runs this file.
 """
 import sys
 

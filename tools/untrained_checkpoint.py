@@ -1,6 +1,6 @@
-"""Writes the checkpoint of a config's network as it is before training.
+"""Write a checkpoint of the untrained network of a config.
 
-What `mim test` gives on it is the number a trained network is to beat.
+`mim test` on it gives the value that a trained network must beat.
 """
 import argparse
 import sys
@@ -19,7 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of any host')
     parser.add_argument('out', type=Path, help='checkpoint file to write')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=int, default=0,
+                        help='seed of the weights (default: 0)')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     config = load_config(args.config, args.cfg_options)

@@ -1,4 +1,4 @@
-"""Adapters any host takes: necks, convolution layers, wrappers."""
+"""Adapters for any host: necks, convolution layers, wrappers."""
 import mmdense.adapters.conv_layers  # noqa: F401
 import mmdense.adapters.flattening_neck  # noqa: F401
 import mmdense.adapters.global_neck  # noqa: F401

@@ -1,4 +1,4 @@
-"""Our convolutions under their names, for ``conv_cfg``, ``dcn`` and co."""
+"""Our convolutions, registered for ``conv_cfg``, ``dcn`` and the like."""
 from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
 from mmdense.registry import MODELS
 

@@ -13,12 +13,12 @@ from mmdense.registry import MODELS
 
 @MODELS.register_module()
 class FlatteningNeck(OwnValuesFirst):
-    """Coarse backbone features in, fine features out (FlatteNet).
+    """A neck that turns coarse features into fine ones (FlatteNet).
 
-    The host's stock head goes behind it, without deconvolutions: one 1x1
-    convolution on ``out_channels`` channels is the paper's predictor. A neck
-    does not see that head, nor the image: ``print(model.neck)`` shows the
-    ``out_channels`` that the head's ``in_channels`` must be.
+    The head of the host comes after it, without deconvolutions: the paper's
+    predictor is one 1x1 convolution on ``out_channels`` channels. A neck sees
+    neither the head nor the image: set the head's ``in_channels`` to the
+    ``out_channels`` that ``print(model.neck)`` shows.
 
     Args:
         in_channels (int): Channels of the backbone feature that is used.
@@ -26,20 +26,20 @@ class FlatteningNeck(OwnValuesFirst):
         layers (Sequence[dict]): See :class:`FlatteningModule`.
         rearrangement (str): ``'channel_shuffle'``, ``'pixel_shuffle'`` or
             ``'random_permutation'``, each followed by pixel shuffle.
-        seed (int): Of the random permutation; other kinds ignore it.
+        seed (int): Seed of the random permutation; other kinds ignore it.
         rearrange (bool): False leaves the descriptors on the coarse grid,
             stacked position-major along the channels, for a head that
             predicts there (``FoldedHeatmapHead``).
-        in_index (int): Which of the backbone's features to use.
-        norm_cfg (dict): Norm behind every convolution, as in the hosts.
-        init_cfg (dict | list[dict], optional): As in mmengine; what it names
-            is set after the module's own initial values.
+        in_index (int): Index of the feature of the backbone to use.
+        norm_cfg (dict): Norm after every convolution, as in the hosts.
+        init_cfg (dict | list[dict], optional): As in mmengine; it is applied
+            after the module's own initial values.
 
     Raises:
-        TypeError: If an argument is of another kind.
-        ValueError: If a group number or ``upscale`` does not fit the
-            channels; in ``forward``, if the feature has other channels than
-            ``in_channels`` or there is none at ``in_index``.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a group number or ``upscale`` does not fit the channels;
+            in ``forward``, if the feature has other channels than
+            ``in_channels`` or ``in_index`` is out of range.
     """
 
     def __init__(self,
@@ -54,7 +54,7 @@ class FlatteningNeck(OwnValuesFirst):
                  init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
         if not isinstance(in_index, int):
-            raise TypeError(f'in_index wants an integer, got {in_index!r}')
+            raise TypeError(f'in_index must be an integer, got {in_index!r}')
         self.in_channels = in_channels
         self.in_index = in_index
         self.rearrange = rearrange
@@ -64,7 +64,7 @@ class FlatteningNeck(OwnValuesFirst):
 
     @property
     def out_channels(self) -> int:
-        """Channels of the feature ``forward`` returns."""
+        """Channels of the feature that ``forward`` returns."""
         fine = self.module.out_channels
         grid = self.module.rearrangement.upscale**2
         return fine if self.rearrange else fine * grid
@@ -82,15 +82,15 @@ class FlatteningNeck(OwnValuesFirst):
         check_sequence(feats=feats)
         if not -len(feats) <= self.in_index < len(feats):
             raise ValueError(
-                f'FlatteningNeck wants the feature at in_index='
-                f'{self.in_index}, the backbone gives {len(feats)}')
+                'FlatteningNeck: in_index must name one of the '
+                f'{len(feats)} features of the backbone, got {self.in_index}')
         x = feats[self.in_index]
         check_axes(x, f'feats[{self.in_index}]')
         if x.shape[1] != self.in_channels:
             raise ValueError(
-                f'FlatteningNeck wants in_channels={self.in_channels} at '
-                f'in_index={self.in_index}, the backbone gives shapes '
-                f'{[tuple(f.shape) for f in feats]}')
+                f'FlatteningNeck: feature in_index={self.in_index} must have '
+                f'in_channels={self.in_channels} channels, got shapes '
+                f'{[tuple(f.shape) for f in feats]} from the backbone')
         out = self.module(x) if self.rearrange else self.module.coarse(x)
         if self.training:
             self._check_stride(feats, x, out)
@@ -101,7 +101,7 @@ class FlatteningNeck(OwnValuesFirst):
 
     def _check_stride(self, feats: Sequence[Tensor], x: Tensor,
                       out: Tensor) -> None:
-        """Warn where the fine map would be finer than the finest feature."""
+        """Warn if the fine map is finer than the finest feature."""
         rows = out.shape[2]
         if not self.rearrange:
             rows = rows * self.module.rearrangement.upscale

@@ -15,20 +15,21 @@ from mmdense.registry import MODELS
 
 @MODELS.register_module()
 class GlobalNeck(OwnValuesFirst):
-    """Stages in; the first of them as they are, then merged ones, out.
+    """A neck that merges the stages of a backbone (CPN).
 
     Args:
-        in_channels (Sequence[int]): Of the backbone's features, finest first.
-        out_channels (int): Of the merged features.
+        in_channels (Sequence[int]): Channels of the backbone's features,
+            finest first.
+        out_channels (int): Channels of the merged features.
         early (int): How many of the backbone's features are passed on in
             front, for early stage predictors.
-        groups (int): Of the group norms.
+        groups (int): Groups of the group norms.
         init_cfg (dict | list[dict], optional): As in mmengine.
 
     Raises:
-        TypeError: If a number is none.
-        ValueError: If there are not so many features as ``early``; in
-            ``forward``, if they have other channels.
+        TypeError: If an argument is not an integer.
+        ValueError: If ``early`` is larger than the number of features; in
+            ``forward``, if the features have other channels.
     """
 
     def __init__(self,
@@ -41,8 +42,8 @@ class GlobalNeck(OwnValuesFirst):
         self.global_net = GlobalNet(in_channels, out_channels, groups)
         check_at_least(0, early=early)
         if early > len(in_channels):
-            raise ValueError(f'early wants at most the {len(in_channels)} '
-                             f'features of in_channels, got {early}')
+            raise ValueError(f'early must be at most {len(in_channels)}, '
+                             f'the length of in_channels, got {early}')
         self.in_channels = list(in_channels)
         self.early = early
 
@@ -61,7 +62,7 @@ class GlobalNeck(OwnValuesFirst):
             check_axes(x, f'feats[{index}]')
         channels = [x.shape[1] for x in feats]
         if channels != self.in_channels:
-            raise ValueError(f'GlobalNeck wants in_channels='
-                             f'{self.in_channels}, the backbone gives '
-                             f'{channels}')
+            raise ValueError('GlobalNeck: in_channels must be the channels '
+                             f'of the backbone, {channels}, got '
+                             f'{self.in_channels}')
         return (*feats[:self.early], *self.global_net(feats))

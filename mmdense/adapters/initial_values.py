@@ -1,9 +1,9 @@
-"""Which initial values are the last word."""
+"""The order in which initial values are set."""
 from mmengine.model import BaseModule, PretrainedInit, initialize
 
 
 class OwnValuesFirst(BaseModule):
-    """A part whose ``init_cfg`` comes after our modules' own values.
+    """A module whose ``init_cfg`` is applied after its own initial values.
 
     mmengine applies ``init_cfg`` first and calls the children's
     ``init_weights`` then, so that ours would silently undo what a user asked
@@ -12,7 +12,7 @@ class OwnValuesFirst(BaseModule):
     """
 
     def init_weights(self) -> None:
-        """The modules' own values, then those ``init_cfg`` names."""
+        """Set the modules' own values, then those of ``init_cfg``."""
         again = self.is_init
         given, self.init_cfg = self.init_cfg, None
         super().init_weights()

@@ -1,4 +1,4 @@
-"""Norms by the hosts' configs, for modules that know torch alone."""
+"""Norms from the hosts' configs, for modules in plain PyTorch."""
 from mmcv.cnn import build_norm_layer
 from torch import nn
 
@@ -9,7 +9,7 @@ BATCH_NORM = dict(type='BN')
 
 
 def norm_from(norm_cfg: dict) -> Norm:
-    """What makes a norm from its channels.
+    """Return a function that builds a norm for a number of channels.
 
     Args:
         norm_cfg (dict): As in the hosts: ``type`` and the norm's options.
@@ -18,8 +18,8 @@ def norm_from(norm_cfg: dict) -> Norm:
         Callable[[int], nn.Module]: The modules' ``norm``.
 
     Raises:
-        TypeError: If ``norm_cfg`` is no dict.
-        ValueError: If it has no type.
+        TypeError: If ``norm_cfg`` is not a dict.
+        ValueError: If ``norm_cfg`` has no type.
     """
     check_config(norm_cfg=norm_cfg)
 

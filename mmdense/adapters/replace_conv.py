@@ -1,4 +1,4 @@
-"""Any host's backbone with the convolutions a pattern names replaced."""
+"""Replace convolutions of any host's backbone, chosen by a pattern."""
 import re
 
 import torch
@@ -13,7 +13,7 @@ FORWARDS = (nn.Conv2d.forward, Conv2d.forward)
 
 
 def _check_replaceable(layer: nn.Module, name: str) -> None:
-    """Refuse a layer that a new one could not stand in for."""
+    """Raise if a new layer cannot replace this one."""
     kind = type(layer)
     got = f'got {name!r} ({kind.__name__})'
     if not isinstance(layer, nn.Conv2d):
@@ -75,7 +75,7 @@ def replace_conv(backbone: dict,
                  conv: dict,
                  pattern: str,
                  pretrained: str | None = None) -> nn.Module:
-    """Build a backbone and replace the convolutions a pattern names.
+    """Build a backbone and replace the convolutions that match a pattern.
 
     The result is the host's own backbone, so its state-dict keys, features
     and ``init_weights`` stay: a checkpoint of the plain backbone loads, with
@@ -92,32 +92,32 @@ def replace_conv(backbone: dict,
 
     Args:
         backbone (dict): Config of the backbone, of any host.
-        conv (dict): Config of the new layer, ``type`` and its own arguments;
-            what the convolution is told about channels, kernel, stride,
-            padding, dilation, groups and bias is taken from the old one.
+        conv (dict): Config of the new layer, ``type`` and its own arguments.
+            Channels, kernel, stride, padding, dilation, groups and bias are
+            taken from the old layer.
         pattern (str): Regular expression; a layer is replaced when it matches
-            the whole name, as ``r'layer[1-4]\\.\\d+\\.conv2'``. Those of
-            each family of backbones stand in
-            ``configs/mmpose/adaptive_dilated_conv/README.md``.
-        pretrained (str, optional): What a segmentor of mmsegmentation hands
-            its backbone, its ``model.pretrained``.
+            the whole name, as ``r'layer[1-4]\\.\\d+\\.conv2'``.
+            ``configs/mmpose/adaptive_dilated_conv/README.md`` lists the
+            patterns for each family of backbones.
+        pretrained (str, optional): The ``model.pretrained`` that a segmentor
+            of mmsegmentation passes to its backbone.
 
     Returns:
         nn.Module: The backbone.
 
     Raises:
-        TypeError: If ``backbone`` or ``conv`` is no dict.
-        ValueError: If one has no type, or the pattern is no regular
-            expression or matches no layer, or one that cannot be replaced
-            (see above), or the new layer cannot take the old one's place;
+        TypeError: If ``backbone`` or ``conv`` is not a dict.
+        ValueError: If a config has no type, the pattern is not a regular
+            expression, matches no layer, or matches a layer that cannot be
+            replaced (see above), or the new layer does not fit. The message
             names the layer.
-        KeyError: If ``conv`` names a layer no registry knows.
+        KeyError: If ``conv`` names a layer that no registry knows.
     """
     check_config(backbone=backbone, conv=conv)
     try:
         re.compile(pattern)
     except (TypeError, re.error) as error:
-        raise ValueError(f'pattern wants a regular expression, got '
+        raise ValueError(f'pattern must be a regular expression, got '
                          f'{pattern!r}: {error}') from None
     if pretrained is not None:
         backbone = dict(backbone, pretrained=pretrained)

@@ -1,4 +1,4 @@
-"""Scale-adaptive convolution, the rival ADC is compared with."""
+"""Scale-adaptive convolution, with which the ADC paper compares."""
 import torch
 from mmcv.ops import deform_conv2d
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from mmdense.arguments import check_map, check_pair, check_positive
 from mmdense.modules.adaptive_dilated_conv import read_old_bias
 from mmdense.registry import MODELS
 
-# Samples mmcv unrolls at a time, at most; it wants a divisor of the batch.
+# Samples mmcv unrolls at a time, at most; it must divide the batch.
 STEP = 32
 
 
@@ -21,16 +21,16 @@ class PixelRateConv2d(nn.Module):
     a checkpoint that holds ``bias`` loads.
 
     Args:
-        conv (nn.Conv2d): Whose channels, kernel, stride, padding and
-            dilation it has.
+        conv (nn.Conv2d): Convolution whose input channels, kernel, stride,
+            padding and dilation it takes.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If ``conv`` is not an ``nn.Conv2d``.
     """
 
     def __init__(self, conv: nn.Conv2d):
         if not isinstance(conv, nn.Conv2d):
-            raise TypeError(f'conv wants an nn.Conv2d, got {conv!r}')
+            raise TypeError(f'conv must be an nn.Conv2d, got {conv!r}')
         super().__init__()
         self.stride, self.padding = conv.stride, conv.padding
         self.dilation = conv.dilation
@@ -78,14 +78,14 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         kernel_size (int | tuple[int, int]): Odd sizes.
         stride (int | tuple[int, int]): Rows, columns.
         padding (int | tuple[int, int]): Rows, columns; zeros.
-        dilation (int | tuple[int, int]): What a rate of 1 means.
+        dilation (int | tuple[int, int]): Nominal dilation, that of rate 1.
         groups (int): Convolution groups.
         bias (bool): Whether there is a bias.
 
     Raises:
-        TypeError: If a number of channels is no integer.
-        ValueError: If the kernel is even, or another argument out of range;
-            on call, if ``x`` and its padding do not cover the kernel.
+        TypeError: If a number of channels is not an integer.
+        ValueError: If the kernel is even, or another argument is out of range;
+            on call, if ``x`` with its padding does not cover the kernel.
     """
 
     def __init__(self,
@@ -107,7 +107,7 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride,
                          padding, dilation, groups, bias)
         if any(k % 2 == 0 for k in self.kernel_size):
-            raise ValueError('ScaleAdaptiveConv2d wants an odd kernel_size, '
+            raise ValueError('ScaleAdaptiveConv2d: kernel_size must be odd, '
                              f'got {self.kernel_size}')
         self.rate_regression = PixelRateConv2d(self)
         rows, columns = (
@@ -131,8 +131,8 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
         sides = self._out_sides(x)
         if min(sides) < 1:
             raise ValueError(
-                'ScaleAdaptiveConv2d wants x and padding to cover the kernel, '
-                f'got x {tuple(x.shape)} with {self}')
+                'ScaleAdaptiveConv2d: x with its padding must cover the '
+                f'kernel, got x {tuple(x.shape)} with {self}')
         if not len(x):
             return super().forward(x)
         rate = self.rate_regression(x)  # (N, 1, H_out, W_out)

@@ -28,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 @dataclass
 class Count:
-    """What one module, with everything inside it, amounts to."""
+    """The counts of one module, with everything in it."""
     params: int = 0
     macs: int = 0
     paper_params: int = 0
@@ -55,11 +55,11 @@ class Complexity:
 
 
 def is_convolution(module: nn.Module) -> bool:
-    """Whether ``module`` owns a convolution kernel.
+    """Return whether ``module`` owns a convolution kernel.
 
-    A kernel is a ``weight`` of at least three axes; the class name tells it
-    from other weights for the convolutions that are no ``nn.Conv2d``
-    (deformable, adaptive dilated).
+    A kernel is a ``weight`` of at least three axes. Convolutions that are not
+    an ``nn.Conv2d`` (deformable, adaptive dilated) are recognised by the name
+    of their class.
     """
     if isinstance(module, _ConvNd):
         return True
@@ -69,10 +69,10 @@ def is_convolution(module: nn.Module) -> bool:
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether ``module`` owns the matrix of a fully connected layer.
+    """Return whether ``module`` owns the matrix of a linear layer.
 
-    The class name tells it for those that are no ``nn.Linear`` (of the
-    regression of dilation rates).
+    Layers that are not an ``nn.Linear`` (in the regression of dilation rates)
+    are recognised by the name of their class.
     """
     if isinstance(module, nn.Linear):
         return True
@@ -83,7 +83,7 @@ def is_linear(module: nn.Module) -> bool:
 
 def _layer_macs(module: nn.Module, inputs: tuple,
                 output: Tensor) -> tuple[int, int]:
-    """Multiply-adds of one call: (true, by the papers' rule)."""
+    """Return the multiply-adds of a call: (true, by the papers' rule)."""
     if isinstance(module, nn.MultiheadAttention):
         # Its projections are no layers of their own.
         weights = module.in_proj_weight
@@ -108,10 +108,10 @@ def _layer_macs(module: nn.Module, inputs: tuple,
 
 
 def _paper_params(module: nn.Module) -> int:
-    """Parameters the papers' rule sees in one layer.
+    """Return the parameters of a layer by the papers' rule.
 
-    Only modules with a ``weight`` of their own are asked: a container named
-    ``ConvModule`` is the host's wrapping, not the papers'.
+    Only modules with a ``weight`` of their own count: a ``ConvModule`` is a
+    container of the host.
     """
     kind = type(module).__name__
     named = any(word in kind for word in ('Conv', 'BatchNorm', 'Linear'))
@@ -121,7 +121,7 @@ def _paper_params(module: nn.Module) -> int:
 
 
 class _UnownedConvolutions(TorchDispatchMode):
-    """Multiply-adds of convolutions that run while no layer does."""
+    """Counter of the multiply-adds of convolutions outside any layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,12 +139,11 @@ class _UnownedConvolutions(TorchDispatchMode):
 
 
 def count(model: nn.Module, *args, **kwargs) -> Complexity:
-    """Counts parameters and multiply-adds of one forward pass.
+    """Count parameters and multiply-adds of one forward pass.
 
     Args:
-        model (nn.Module): Any network; it is run as it is (set ``eval``
-            and its device before).
-        *args: What the forward takes; also keyword arguments.
+        model (nn.Module): Any network. Set ``eval`` and the device before.
+        *args: Arguments of the forward; also keyword arguments.
 
     Returns:
         Complexity: The counts, of the network and of each module in it. A
@@ -202,7 +201,7 @@ def count(model: nn.Module, *args, **kwargs) -> Complexity:
 
 
 def _deform_shape(weight_at: int):
-    """Stands in for a deformable kernel of mmcv: its output's shape."""
+    """Return an empty output of the shape that mmcv's kernel returns."""
 
     def forward(ctx, *args, **kwargs):
         x, offset, weight = args[0], args[1], args[weight_at]
@@ -213,11 +212,11 @@ def _deform_shape(weight_at: int):
 
 @contextlib.contextmanager
 def _shapes_only(model: nn.Module):
-    """Lets a model pass meta tensors where a value or a kernel is wanted.
+    """Let a model run on meta tensors, which have no values.
 
-    mmcv's deformable convolutions and mmdetection's RoI extractor give the
-    shape of their output instead. Autocast cannot be asked about, or switched
-    off, for a meta tensor.
+    The deformable convolutions of mmcv and the RoI extractor of mmdetection
+    return only the shape of their output. Autocast does not support meta
+    tensors, so its functions are replaced.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(
@@ -236,7 +235,7 @@ def _shapes_only(model: nn.Module):
 
 
 def _deformable_functions() -> list[tuple[type, int]]:
-    """mmcv's functions, with the place of the weight among the arguments."""
+    """Return mmcv's functions and the position of their weight argument."""
     try:
         from mmcv.ops.deform_conv import DeformConv2dFunction
         from mmcv.ops.modulated_deform_conv import (
@@ -265,10 +264,10 @@ def _roi_shape(extractor: nn.Module):
 
 @contextlib.contextmanager
 def _fixed_proposals(model: nn.Module):
-    """Hands a two-stage detector as many proposals as its test_cfg allows.
+    """Give a two-stage detector as many proposals as its test_cfg allows.
 
-    How many the region proposal network finds depends on the image, and so
-    would the count; its layers run all the same.
+    The number of proposals depends on the image, and the count would too. The
+    region proposal network runs nevertheless.
     """
     rpn = getattr(model, 'rpn_head', None)
     if rpn is None or not hasattr(model, 'roi_head'):
@@ -288,21 +287,21 @@ def _fixed_proposals(model: nn.Module):
 def count_model(model: nn.Module,
                 shape: tuple[int, int],
                 channels: int = 3) -> tuple[Complexity, str]:
-    """Counts a host's network on one image, in ``mode='tensor'``.
+    """Count a host's network on one image, in ``mode='tensor'``.
 
     A two-stage detector is counted with ``test_cfg.rpn.max_per_img``
     proposals through its box head and the first hundred of them through its
     mask head, the numbers its host's tensor mode uses at most.
 
     Args:
-        model (nn.Module): A host's model, in eval mode. It is moved to the
+        model (nn.Module): Model of a host, in eval mode. It is moved to the
             meta device and loses its weights.
         shape (tuple[int, int]): Height and width of the image.
         channels (int): Its channels.
 
     Returns:
-        tuple[Complexity, str]: The counts, and the device they were taken
-            on: 'meta', or 'cpu' for a network that reads values on its way.
+        tuple[Complexity, str]: The counts, and the device of the run: 'meta',
+            or 'cpu' for a network that depends on values.
     """
     size = dict.fromkeys(
         ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'),

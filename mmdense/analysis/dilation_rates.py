@@ -1,4 +1,4 @@
-"""How the dilation rates of a pose network go with the size of the person.
+"""Dilation rates of a pose network by the size of the person.
 
 Source: Luo et al., Adaptive Dilated Convolution for Human Pose Estimation,
 Section IV-A3 and Figure 6. The persons are those of the test data set, sorted
@@ -49,12 +49,12 @@ class RateStatistics:
     channel_stds: list[np.ndarray]
 
     def people(self) -> np.ndarray:
-        """(3,), number of persons of each group."""
+        """Return the number of persons of each group, (3,)."""
         return np.bincount(
             np.digitize(self.areas, AREA_BOUNDS), minlength=len(GROUPS))
 
     def layer_means(self) -> np.ndarray:
-        """(3, B), mean rate of each group in each layer."""
+        """Return the mean rate of each group in each layer, (3, B)."""
         return np.stack([m.mean(1) for m in self.channel_means], 1)
 
     def correlations(self) -> tuple[float, np.ndarray]:
@@ -70,7 +70,7 @@ class RateStatistics:
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's, ties sharing their mean rank; NaN for a constant."""
+    """Return Spearman's correlation; ties share their mean rank."""
     a, b = rankdata(a), rankdata(b)
     a, b = a - a.mean(), b - b.mean()
     scale = np.sqrt((a**2).sum() * (b**2).sum())
@@ -79,7 +79,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 @contextlib.contextmanager
 def recorded_rates(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Within it, a dictionary holds the rates of the last forward pass.
+    """Record the rates of the last forward pass in a dictionary.
 
     Yields:
         dict[str, Tensor]: Name of each adaptive convolution to its rates,
@@ -110,12 +110,12 @@ def measure(model: nn.Module, batches: Iterable,
             forward: Callable) -> RateStatistics:
     """Run batches of persons and gather the rates.
 
-    Rates are summed as they come: those of all of COCO's detections would
-    fill gigabytes.
+    Only sums are kept: the rates of all detections of COCO would fill
+    gigabytes.
 
     Args:
         model (nn.Module): Holds the adaptive convolutions, in eval mode.
-        batches (Iterable): Of whatever ``forward`` takes.
+        batches (Iterable): Batches for ``forward``.
         forward (Callable): Runs the model once on one batch and returns the
             areas of its N persons, (N,).
 
@@ -123,7 +123,7 @@ def measure(model: nn.Module, batches: Iterable,
         RateStatistics: Over all persons.
 
     Raises:
-        ValueError: If there is nobody, or no adaptive dilated convolution.
+        ValueError: If there is no person, or no adaptive dilated convolution.
     """
     areas, means, sums = [], [], {}
     with recorded_rates(model) as rates, inference_mode():
@@ -159,9 +159,9 @@ def measure_config(config: Config,
     """Gather the rates of a trained network on its test data set.
 
     Args:
-        config (Config): Of a top-down network of mmpose.
+        config (Config): Config of a top-down network of mmpose.
         checkpoint (str): Its weights, a path or URL.
-        device (str): Where to run.
+        device (str): Device to run on.
 
     Returns:
         RateStatistics: Over all persons of the test data set.
@@ -174,8 +174,8 @@ def measure_config(config: Config,
     data = config.get('test_dataloader') or {}
     if scope != 'mmpose' or data.get('dataset', {}).get(
             'data_mode', 'topdown') != 'topdown':
-        raise ValueError("wants a top-down config of mmpose: rates go by the "
-                         f'person, got default_scope {scope!r}')
+        raise ValueError('config must be top-down, of mmpose, since rates '
+                         f'go by the person, got default_scope {scope!r}')
     model = build_model(config)
     with recorded_rates(model):
         pass  # tell at once that there is nothing to measure
@@ -194,7 +194,7 @@ def measure_config(config: Config,
 
 
 def table(statistics: RateStatistics) -> str:
-    """Mean rate of each group and rank correlation by layer, as Markdown."""
+    """Return mean rates and rank correlations by layer as Markdown."""
     people = statistics.people()
     overall, correlations = statistics.correlations()
     lines = [
@@ -220,7 +220,7 @@ def table(statistics: RateStatistics) -> str:
 
 
 def as_json(statistics: RateStatistics) -> dict:
-    """Everything measured, for a program to read; null for what is not."""
+    """Return everything measured for JSON; NaN becomes null."""
     def plain(values):
         values = np.asarray(values, float)
         return np.where(np.isfinite(values), values, None).tolist()

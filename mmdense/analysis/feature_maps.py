@@ -1,4 +1,4 @@
-"""What any module of a network puts out for one image, as pictures."""
+"""Feature maps of any module for one image, as pictures."""
 import difflib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ REDUCTIONS = dict(
 
 
 def module_names(model: nn.Module) -> dict[str, str]:
-    """Dotted name of every module to its class, in the network's order."""
+    """Return the dotted name and the class of every module, in order."""
     return {
         name: type(module).__name__
         for name, module in model.named_modules() if name
@@ -27,20 +27,20 @@ def module_names(model: nn.Module) -> dict[str, str]:
 
 def maps_of_module(model: nn.Module, name: str,
                    predict: Callable[[], object]) -> list[np.ndarray]:
-    """The maps a module puts out while a network looks at one image.
+    """Return the output maps of a module for one image.
 
     Args:
-        model (nn.Module): Of any host.
+        model (nn.Module): Model of any host.
         name (str): Dotted name of the module.
         predict (Callable): Runs the network once on one image.
 
     Returns:
-        list[np.ndarray]: Of each map it puts out (C, H, W), float32; those
-        of its first call, if there are several (test-time flips).
+        list[np.ndarray]: Each output map (C, H, W), float32; those of the
+        first call, if there are several (test-time flips).
 
     Raises:
-        ValueError: If there is no such module (the message holds the nearest
-            names), it does not run, or puts out no map.
+        ValueError: If there is no such module (the message lists similar
+            names), the module does not run, or its output is not a map.
     """
     modules = dict(model.named_modules())
     if not name or name not in modules:
@@ -70,15 +70,15 @@ def maps_of_module(model: nn.Module, name: str,
 
 def network_image(model: nn.Module,
                   predict: Callable[[], object]) -> np.ndarray:
-    """The image as the network gets it: cropped, resized and padded.
+    """Return the image that the network gets: cropped, resized and padded.
 
     Args:
-        model (nn.Module): Of any host.
+        model (nn.Module): Model of any host.
         predict (Callable): Runs the network once on one image.
 
     Returns:
-        np.ndarray: (H, W, 3), red-green-blue, uint8, stretched to the whole
-        range of brightness, for its normalisation is not undone.
+        np.ndarray: (H, W, 3), RGB, uint8. The normalisation is not undone; the
+        values are stretched to the whole range.
     """
     seen = []
     handle = model.register_forward_pre_hook(
@@ -107,11 +107,12 @@ def _tensors(output) -> list[Tensor]:
 
 def reduced(maps: np.ndarray,
             channels: str | list[int]) -> dict[str, np.ndarray]:
-    """What to draw of the channels of a map.
+    """Select or reduce the channels of a map to draw.
 
     Args:
         maps (np.ndarray): (C, H, W).
-        channels (str | list[int]): ``'mean'``, ``'max'``, or which.
+        channels (str | list[int]): ``'mean'``, ``'max'``, or the numbers of
+            channels.
 
     Returns:
         dict[str, np.ndarray]: Title to (H, W).
@@ -124,7 +125,7 @@ def reduced(maps: np.ndarray,
                 REDUCTIONS[channels](maps)}
     wrong = [c for c in channels if not 0 <= c < len(maps)]
     if wrong:
-        raise ValueError(f'--channels wants 0 to {len(maps) - 1}, got '
+        raise ValueError(f'--channels must be 0 to {len(maps) - 1}, got '
                          f'{", ".join(map(str, wrong))}')
     return {f'channel {c}': maps[c] for c in channels}
 
@@ -134,10 +135,10 @@ def plot_maps(image: np.ndarray, maps: dict[str, np.ndarray], title: str,
     """Draw maps in a grid, each by itself and over the image.
 
     Args:
-        image (np.ndarray): Of :func:`network_image`: maps cover what the
-            network got, not the file.
-        maps (dict[str, np.ndarray]): Of :func:`reduced`.
-        title (str): Of the whole picture.
+        image (np.ndarray): Result of :func:`network_image`, which the maps
+            cover.
+        maps (dict[str, np.ndarray]): Result of :func:`reduced`.
+        title (str): Title of the picture.
         path (str | Path): File to write.
     """
     from matplotlib.figure import Figure

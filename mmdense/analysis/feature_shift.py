@@ -1,4 +1,4 @@
-"""What the feature shifting modules of a trained pose network have learned.
+"""What the feature shifting modules of a trained network have learned.
 
 Source: T. Qi et al., *Spatial Shortcut Network for Human Pose Estimation*,
 arXiv:1904.03141, Section 4.1, Figures 5 to 7, and section 1 of its
@@ -19,7 +19,7 @@ THRESHOLD = 0.5
 
 
 def shift_modules(model: nn.Module) -> dict[str, FeatureShiftModule]:
-    """The feature shifting modules of a network, by dotted name.
+    """Return the feature shifting modules of a network by dotted name.
 
     Raises:
         ValueError: If it has none.
@@ -35,7 +35,7 @@ def shift_modules(model: nn.Module) -> dict[str, FeatureShiftModule]:
 
 
 def learned_offsets(model: nn.Module) -> dict[str, np.ndarray]:
-    """(dy, dx) of every shifted channel, (K, 2), by module (Figure 5).
+    """Return (dy, dx) of every shifted channel, (K, 2), by module (Figure 5).
 
     Modules without shifting are left out.
     """
@@ -48,7 +48,7 @@ def learned_offsets(model: nn.Module) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def maps_of(module: FeatureShiftModule) -> Iterator[dict[str, Tensor]]:
-    """Within it, a dictionary holds a module's maps of the last forward.
+    """Record the maps of a module in the last forward in a dictionary.
 
     Yields:
         dict[str, Tensor]: ``input`` P, (N, C, H, W); ``shifted`` S and
@@ -75,7 +75,7 @@ def maps_of(module: FeatureShiftModule) -> Iterator[dict[str, Tensor]]:
 
 def keypoint_scores(model: nn.Module, module: FeatureShiftModule,
                     predict: Callable[[], Tensor]) -> dict[str, np.ndarray]:
-    """How much each channel of a module has to do with each keypoint.
+    """Score how much each channel of a module matters for each keypoint.
 
     The supplement's recipe: copy the predicted maps, put zero where the map
     of keypoint m is highest, take the mean squared error between copy and
@@ -122,13 +122,13 @@ def keypoint_scores(model: nn.Module, module: FeatureShiftModule,
 
 
 def related(scores: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
-    """Which channels are related to which keypoint, (M, channels)."""
+    """Return which channels are related to which keypoint, (M, channels)."""
     return scores > threshold
 
 
 def contributions(scores: dict[str, np.ndarray],
                   threshold: float = THRESHOLD) -> dict[str, np.ndarray]:
-    """Number of channels above the threshold, (M,) each (Figure 6)."""
+    """Count the channels above the threshold, (M,) each (Figure 6)."""
     return {
         name: related(s, threshold).sum(1) for name, s in scores.items()
     }
@@ -136,21 +136,21 @@ def contributions(scores: dict[str, np.ndarray],
 
 @dataclass
 class Window:
-    """The convolution a module is at one position of one output channel.
+    """The convolution that a module computes at a position of a channel.
 
     Attributes:
         positions (np.ndarray): (K, 2), row and column read, in pixels of the
             module's map; they may lie outside.
         weights (np.ndarray): (K, C), ``w^FSM`` of Equation 5 there, with the
             scale of the norm behind the gate.
-        bias (float): What that norm adds.
+        bias (float): Bias of that norm.
     """
     positions: np.ndarray
     weights: np.ndarray
     bias: float
 
     def energy(self) -> np.ndarray:
-        """(K,), sum of the weights over the input channels (Figure 7).
+        """Return the sum of the weights over the input channels, (K,).
 
         As the paper prints it, without a square: it has a sign.
         """
@@ -160,14 +160,14 @@ class Window:
 @torch.no_grad()
 def window(module: FeatureShiftModule, maps: dict[str, Tensor], channel: int,
            point: tuple[int, int], image: int = 0) -> Window:
-    """The convolution window at a point of a non-local map.
+    """Return the convolution window at a point of a non-local map.
 
     Args:
         module (FeatureShiftModule): In eval mode.
-        maps (dict[str, Tensor]): Of :func:`maps_of`, one forward pass.
-        channel (int): Of the non-local map.
+        maps (dict[str, Tensor]): Maps of a forward pass, from :func:`maps_of`.
+        channel (int): Channel of the non-local map.
         point (tuple[int, int]): Row and column.
-        image (int): Which of the batch.
+        image (int): Index of the image in the batch.
     """
     norm, count = module.gate_norm, len(module.alpha.weight)
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -188,17 +188,17 @@ def effective_field(maps: dict[str, Tensor],
                     channel: int,
                     point: tuple[int, int],
                     image: int = 0) -> np.ndarray:
-    """What a point of a non-local map depends on, (H, W) (Figure 7).
+    """Return what a point of a non-local map depends on, (H, W) (Figure 7).
 
     The gradient with respect to the module's input, squared and summed over
     its channels.
 
     Args:
-        maps (dict[str, Tensor]): Of :func:`maps_of`, of a forward pass with
-            gradients.
-        channel (int): Of the non-local map.
+        maps (dict[str, Tensor]): Maps of a forward pass with gradients, from
+            :func:`maps_of`.
+        channel (int): Channel of the non-local map.
         point (tuple[int, int]): Row and column.
-        image (int): Which of the batch.
+        image (int): Index of the image in the batch.
     """
     value = maps['nonlocal'][image, channel, point[0], point[1]]
     gradient, = torch.autograd.grad(value, maps['input'], retain_graph=True)

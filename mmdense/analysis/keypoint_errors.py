@@ -1,4 +1,4 @@
-"""What kind of errors a pose network makes: jitter, inversion, swap, missing.
+"""Kinds of errors of a pose network: jitter, inversion, swap, missing.
 
 Source: Ronchi and Perona, Benchmarking and Error Diagnosis in Multi-Instance
 Pose Estimation (ICCV 2017), as Luo et al., Adaptive Dilated Convolution for
@@ -46,8 +46,8 @@ class KeypointErrors:
         parts (list[str]): Names of the K parts.
         counts (np.ndarray): (K, 5), columns in the order of ``KINDS``.
         people (int): Persons with labelled keypoints.
-        matched (int): Those among them a detection was matched to; only
-            their keypoints are counted.
+        matched (int): Persons with a matched detection; only their keypoints
+            are counted.
     """
     parts: list[str]
     counts: np.ndarray
@@ -55,7 +55,7 @@ class KeypointErrors:
     matched: int
 
     def shares(self) -> dict[str, float]:
-        """Each kind's share of all counted keypoints, summing to 1."""
+        """The share of each kind among the counted keypoints; the sum is 1."""
         total = max(1, self.counts.sum())
         return dict(zip(KINDS, (self.counts.sum(0) / total).tolist(),
                         strict=True))
@@ -63,7 +63,7 @@ class KeypointErrors:
 
 def similarity(points: np.ndarray, people: np.ndarray, areas: np.ndarray,
                sigmas: np.ndarray) -> np.ndarray:
-    """Keypoint similarity of one detection with every person.
+    """Return the keypoint similarity of a detection with every person.
 
     Args:
         points (np.ndarray): (K, 2), x and y in pixels.
@@ -83,7 +83,7 @@ def similarity(points: np.ndarray, people: np.ndarray, areas: np.ndarray,
 
 def match(similarities: Sequence[np.ndarray],
           labelled: np.ndarray) -> list[int | None]:
-    """Give each detection the free person it resembles most.
+    """Match each detection to the most similar person that is still free.
 
     Args:
         similarities (Sequence[np.ndarray]): (P, K) of each detection, best
@@ -107,7 +107,7 @@ def match(similarities: Sequence[np.ndarray],
 
 
 def kinds(own: np.ndarray, twin: np.ndarray, person: int) -> np.ndarray:
-    """Kind of error of each keypoint of one matched detection.
+    """Return the kind of error of each keypoint of a matched detection.
 
     Args:
         own (np.ndarray): (P, K), similarity of each keypoint with its part
@@ -130,7 +130,7 @@ def kinds(own: np.ndarray, twin: np.ndarray, person: int) -> np.ndarray:
 
 
 def twins_of(parts: Sequence[str]) -> np.ndarray:
-    """Index of each part's left or right twin; -1 where it has none."""
+    """Return the index of each part's left or right twin; -1 for no twin."""
     def twin(part):
         for one, other in (('left', 'right'), ('right', 'left')):
             if part.startswith(one):
@@ -152,21 +152,22 @@ def analyse(annotations: str | Path,
         results (str | Path): Detections as COCO's evaluation takes them: a
             list of image_id, score and keypoints (mmpose's ``CocoMetric``
             writes one to ``{outfile_prefix}.keypoints.json``).
-        sigmas (Sequence[float], optional): Spread of each part; COCO's 17
+        sigmas (Sequence[float], optional): Spread of each part; the 17 of COCO
             by default.
 
     Returns:
         KeypointErrors: The counts.
 
     Raises:
-        ValueError: If a file is not what is wanted, the number of parts or
-            sigmas does not fit, or a detection is of an unknown image.
+        ValueError: If a file has the wrong content, the number of parts or
+            sigmas does not fit, or a detection belongs to an unknown image.
     """
     images, parts, people = _truth(annotations)
     sigmas = np.array(COCO_SIGMAS if sigmas is None else sigmas, float)
     if len(sigmas) != len(parts):
-        raise ValueError(f'sigmas wants one for each of the {len(parts)} '
-                         f'parts of {annotations}, got {len(sigmas)}')
+        raise ValueError(f'sigmas must have one number for each of the '
+                         f'{len(parts)} parts of {annotations}, '
+                         f'got {len(sigmas)}')
     detections = _detections(results, images, len(parts))
 
     counts = np.zeros((len(parts), len(KINDS)), int)
@@ -195,33 +196,34 @@ def _read(path: str | Path):
     try:
         return json.loads(Path(path).read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f'{path} wants a JSON file: {error}') from error
+        raise ValueError(f'{path} must be a JSON file: {error}') from error
 
 
 def _finite(values, count: int, name: str) -> np.ndarray:
-    """So many numbers, none of them NaN or infinite."""
+    """Return ``count`` numbers; raise if one is NaN or infinite."""
     array = np.array(values, float)
     if array.shape != (count, ) or not np.isfinite(array).all():
-        raise ValueError(f'{name} wants {count} finite numbers, got {values}')
+        raise ValueError(
+            f'{name} must be {count} finite numbers, got {values}')
     return array
 
 
 def _truth(path: str | Path) -> tuple[set, list, dict]:
-    """Images, parts, and by image people (P, K, 3) and their areas (P,)."""
+    """Read images, parts, and by image people (P, K, 3) and areas (P,)."""
     truth = _read(path)
     if not isinstance(truth, dict) or not {'images', 'annotations',
                                            'categories'} <= truth.keys():
-        raise ValueError(f'{path} wants COCO ground truth: a dictionary of '
+        raise ValueError(f'{path} must be COCO ground truth: a dictionary of '
                          'images, annotations and categories')
     try:
         category = next(
             (c for c in truth['categories'] if 'keypoints' in c), None)
         if category is None:
-            raise ValueError('it has no category with keypoints')
+            raise ValueError('a category must have keypoints, got none')
         parts = category['keypoints']
         if not isinstance(parts, list) or not all(
                 isinstance(part, str) for part in parts):
-            raise ValueError(f'keypoints wants names of parts, got {parts}')
+            raise ValueError(f'keypoints must be names of parts, got {parts}')
         images = {image['id'] for image in truth['images']}
         people = defaultdict(list)
         for person in truth['annotations']:
@@ -229,14 +231,14 @@ def _truth(path: str | Path) -> tuple[set, list, dict]:
                     'iscrowd'):
                 continue
             if person['image_id'] not in images:
-                raise ValueError(f'image_id {person["image_id"]} is none of '
-                                 'its images')
+                raise ValueError(f'image_id must be one of its images, got '
+                                 f'{person["image_id"]}')
             area, = _finite([person['area']], 1, 'area')
             points = _finite(person['keypoints'], 3 * len(parts), 'keypoints')
             people[person['image_id']].append(
                 (points.reshape(-1, 3), area))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path} wants COCO ground truth: '
+        raise ValueError(f'{path} must be COCO ground truth: '
                          f'{type(error).__name__}: {error}') from error
     return images, parts, {
         image: tuple(np.array(values) for values in zip(*own, strict=True))
@@ -245,34 +247,34 @@ def _truth(path: str | Path) -> tuple[set, list, dict]:
 
 
 def _detections(path: str | Path, images: set, parts: int) -> dict[int, list]:
-    """By image the detections of a result file: score and points (K, 2)."""
+    """Read the detections by image: score and points (K, 2)."""
     results = _read(path)
     wanted = {'image_id', 'score', 'keypoints'}
     if not isinstance(results, list) or not all(
             isinstance(d, dict) and wanted <= d.keys() for d in results):
-        raise ValueError(f'{path} wants a list of detections, each with '
+        raise ValueError(f'{path} must be a list of detections, each with '
                          'image_id, score and keypoints')
     found = defaultdict(list)
     for detection in results:
         try:
             if len(detection['keypoints']) != 3 * parts:
-                raise ValueError(f'wants 3 x {parts} numbers a detection, got '
-                                 f'{len(detection["keypoints"])}')
+                raise ValueError(f'a detection must have 3 x {parts} numbers, '
+                                 f'got {len(detection["keypoints"])}')
             if detection['image_id'] not in images:
                 raise ValueError(
-                    f'has a detection of image {detection["image_id"]}, '
-                    'which the ground truth does not have')
+                    'image_id of a detection must be in the ground truth, '
+                    f'got {detection["image_id"]}')
             score, = _finite([detection['score']], 1, 'score')
             points = _finite(detection['keypoints'], 3 * parts, 'keypoints')
         except (TypeError, ValueError) as error:
-            raise ValueError(f'{path} {error}') from error
+            raise ValueError(f'{path}: {error}') from error
         found[detection['image_id']].append(
             (score, points.reshape(-1, 3)[:, :2]))
     return found
 
 
 def table(errors: dict[str, KeypointErrors]) -> str:
-    """Shares of each kind in percent, one result a column, as Markdown."""
+    """Return the shares of each kind in percent, one column a result."""
     names = list(errors)
     lines = [
         '| kind | ' + ' | '.join(names) + ' |',
@@ -289,7 +291,7 @@ def table(errors: dict[str, KeypointErrors]) -> str:
 
 
 def as_json(errors: dict[str, KeypointErrors]) -> dict:
-    """Everything counted, for a program to read."""
+    """Return everything counted, for JSON."""
     return {
         name: dict(
             people=e.people,

@@ -1,4 +1,4 @@
-"""The parameters and GFLOPs that papers print, beside our counts."""
+"""Parameters and GFLOPs that papers print, compared with our counts."""
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,12 @@ CONVENTIONS = {
 
 @dataclass
 class FigureComparison:
-    """One figure row of a paper beside ours.
+    """One row of a paper's figures, compared with ours.
 
-    ``params_match`` and ``gflops_match`` tell whether ours rounds to the
-    paper's printed digits; ``exact`` whether parameters equal the counted
-    target to the unit and multiply-adds differ by at most 0.1 %. None where
-    there is nothing to compare.
+    ``params_match`` and ``gflops_match`` tell whether our value rounds to the
+    printed digits. ``exact`` tells whether the parameters equal the target and
+    the multiply-adds differ from it by at most 0.1 %. None if there is nothing
+    to compare.
     """
     id: str
     config: str
@@ -46,13 +46,13 @@ class FigureComparison:
 
 
 def prints_as(value: float, printed: str) -> bool:
-    """Whether ``value`` rounds to the digits of ``printed``."""
+    """Return whether ``value`` rounds to the digits of ``printed``."""
     digits = len(printed.partition('.')[2])
     return f'{value:.{digits}f}' == printed
 
 
 def paper_rows(configs: Path, config: Path | None = None) -> list[dict]:
-    """The papers' figures that have a config.
+    """Return the papers' figures that have a config.
 
     A row of ``paper_figures.json`` has
 
@@ -82,7 +82,7 @@ def paper_rows(configs: Path, config: Path | None = None) -> list[dict]:
 
 
 def compare(row: dict, result: Complexity) -> FigureComparison:
-    """Sets one row of a paper beside the counts of its config."""
+    """Compare one row of a paper with the counts of its config."""
     tally = result.modules[row['part']] if row.get('part') else result.total
     params, gflops = CONVENTIONS[row['convention']](tally)
     checks = []

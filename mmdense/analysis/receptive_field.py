@@ -1,9 +1,8 @@
 """Layers, strides and theoretical receptive fields of a built network.
 
-Every tensor of one forward pass carries how far its positions look: the
-operators that actually run are followed, so branches, functional calls and
-modules used twice come out as they are. Where branches meet, the widest
-counts.
+Every tensor of a forward pass carries the receptive field of its positions.
+The operators that run are followed, so branches, functional calls and modules
+that are used twice are handled. Where branches meet, the widest field counts.
 """
 import math
 from dataclasses import dataclass
@@ -22,27 +21,27 @@ GLOBAL = ('mean', 'sum', 'amax', 'addmm', 'mm', 'bmm', 'softmax')
 
 @dataclass(frozen=True)
 class Field:
-    """How one feature map looks at the image, (rows, columns) each.
+    """The receptive field of a feature map, (rows, columns) each.
 
     Attributes:
         layers (int): Convolutions and linear layers on the longest way.
         stride (tuple): Image pixels between neighbouring positions.
-        size (tuple): Side of the receptive field in image pixels;
-            ``math.inf`` once something has seen the whole map.
+        size (tuple): Side of the receptive field in image pixels; ``math.inf``
+            after an operator that sees the whole map.
     """
     layers: int
     stride: tuple
     size: tuple
 
     def window(self, kernel, stride, dilation=(1, 1), layers=0) -> 'Field':
-        """The field behind a convolution or pooling of this window."""
+        """Return the field after a convolution or a pooling."""
         size = tuple(f + (k - 1) * d * s for f, k, d, s in zip(
             self.size, kernel, dilation, self.stride, strict=True))
         step = tuple(a * b for a, b in zip(self.stride, stride, strict=True))
         return Field(self.layers + layers, step, size)
 
     def finer(self, factors, taps, layers=0) -> 'Field':
-        """The field behind upsampling that reads ``taps`` positions."""
+        """Return the field after upsampling that reads ``taps`` positions."""
         size = tuple(f + (t - 1) * s for f, t, s in zip(
             self.size, taps, self.stride, strict=True))
         step = tuple(
@@ -51,7 +50,7 @@ class Field:
 
 
 def widest(fields: list[Field]) -> Field:
-    """What several branches see together."""
+    """Return the field of several branches together."""
     return Field(
         max(f.layers for f in fields),
         tuple(min(side) for side in zip(*(f.stride for f in fields),
@@ -66,9 +65,10 @@ def _pair(value, default=None) -> list:
 
 
 class _Follow(TorchDispatchMode):
-    """Carries a :class:`Field` along with every tensor made from the image.
+    """A mode that gives every tensor made from the image a :class:`Field`.
 
-    The tensors are kept: an address used again would inherit a field.
+    The tensors are kept, because a new tensor at a reused address would get a
+    wrong field.
     """
 
     def __init__(self, image: Tensor) -> None:
@@ -130,13 +130,13 @@ class _Follow(TorchDispatchMode):
 
 def receptive_fields(model: nn.Module, image: Tensor, *args,
                      **kwargs) -> dict[str, Field]:
-    """Follows one forward pass.
+    """Compute the receptive fields of a forward pass.
 
     Args:
-        model (nn.Module): A network, as it is (set ``eval`` before).
+        model (nn.Module): A network; set ``eval`` before.
         image (Tensor): Its first argument, (N, C, H, W); the meta device
             does, only shapes matter.
-        *args: What else the forward takes; also keyword arguments.
+        *args: Further arguments of the forward; also keyword arguments.
 
     Returns:
         dict[str, Field]: The field of the last call of every module that
@@ -144,9 +144,9 @@ def receptive_fields(model: nn.Module, image: Tensor, *args,
             network itself is ``''``.
 
     Raises:
-        TypeError: If ``image`` is no floating point tensor.
-        ValueError: If it is no (N, C, H, W), or an operator outside PyTorch's
-            own runs.
+        TypeError: If ``image`` is not a floating point tensor.
+        ValueError: If ``image`` is not (N, C, H, W), or an operator that is
+            not PyTorch's runs.
     """
     check_map(image, None, 'image')
     follow, found, handles = _Follow(image), {}, []

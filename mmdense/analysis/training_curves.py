@@ -1,4 +1,4 @@
-"""The curves of a training, from what mmengine's LocalVisBackend wrote."""
+"""Training curves, from the files of mmengine's LocalVisBackend."""
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ NOTHING = -1
 
 @dataclass
 class Curves:
-    """Values by their names, each with the step it was taken at.
+    """Values by name, each with its step.
 
     Attributes:
         training (dict[str, dict[int, float]]): Losses, learning rate and
             what else is logged while training; by iteration.
-        metrics (dict[str, dict[int, float]]): Of the validations.
-        metric_step (str): What these go by, ``'epoch'`` or ``'iteration'``.
-        cut (list[str]): Last lines that a run which was stopped left
-            unfinished, by file and number; nothing of them is here.
+        metrics (dict[str, dict[int, float]]): Metrics of the validations.
+        metric_step (str): Unit of their steps, ``'epoch'`` or ``'iteration'``.
+        cut (list[str]): Last lines that a stopped run left unfinished, by file
+            and number; they are ignored.
     """
     training: dict[str, dict[int, float]] = field(default_factory=dict)
     metrics: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Curves:
 
 
 def scalar_files(path: str | Path) -> list[Path]:
-    """The scalars of a work folder's runs, oldest first, or one such file.
+    """Return the scalar files of a work folder, oldest first.
 
     Raises:
         ValueError: If there are none.
@@ -43,20 +43,20 @@ def scalar_files(path: str | Path) -> list[Path]:
     files = sorted(path.glob('*/vis_data/scalars.json'))
     if not files:
         raise ValueError(
-            f'{path} holds no */vis_data/scalars.json: wants the work folder '
-            'of a training, or such a file')
+            f'{path} must be the work folder of a training, or its '
+            'scalars.json, got no */vis_data/scalars.json in it')
     return files
 
 
 def read(files: Iterable[Path]) -> Curves:
     """Read the records of a training's runs.
 
-    Where a resumed run began, what was logged from that step on is left
-    out; a training that began anew leaves nothing of the one before.
-    A last line that does not parse was cut short, and is left out as well.
+    If a run was resumed, records of earlier runs from that step on are
+    dropped; a training that started again drops all of them. A last line that
+    does not parse was cut off and is ignored.
 
     Raises:
-        ValueError: If another line is no record, or there is nothing to
+        ValueError: If another line is not a record, or there is nothing to
             draw.
     """
     curves = Curves()
@@ -72,7 +72,7 @@ def read(files: Iterable[Path]) -> Curves:
                     curves.cut.append(f'{file}, line {number}')
                     break
                 raise ValueError(
-                    f'{file}, line {number}: wants a record of mmengine with '
+                    f'{file}, line {number} must be a record of mmengine with '
                     f'a step, got {line[:60]!r}') from None
             # Validations are logged without an iteration; their step is the
             # epoch wherever the training counts epochs.
@@ -102,7 +102,7 @@ def _forget(curves: dict[str, dict[int, float]], begin: int) -> None:
 
 
 def _panels(curves: Curves) -> list[tuple[str, str, dict]]:
-    """(axis below, axis beside, curves) of each panel."""
+    """Return (axis below, axis beside, curves) of each panel."""
     losses = {n: c for n, c in curves.training.items() if 'loss' in n}
     rates = {n: c for n, c in curves.training.items()
              if n == 'lr' or n.endswith('_lr')}

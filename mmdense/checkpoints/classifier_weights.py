@@ -1,4 +1,4 @@
-"""Weights of a classifier for its fully convolutional form."""
+"""Conversion of classifier weights to the fully convolutional form."""
 from torch import Tensor, nn
 
 __all__ = ['convert_classifier']
@@ -8,10 +8,10 @@ def convert_classifier(classifier: dict[str, Tensor],
                        network: nn.Module) -> dict[str, Tensor]:
     """Turn a classifier's weights into a convolutional network's.
 
-    A matrix (out, in k k) of a fully connected layer becomes the kernel
-    (out, in, k, k) of the convolution that covers the layer's whole input
-    (J. Long et al., CVPR 2015, Section 3.1). The class layer and auxiliary
-    classifiers are left behind.
+    A matrix (out, in k k) of a fully connected layer becomes the kernel (out,
+    in, k, k) of the convolution that covers the layer's whole input (J. Long
+    et al., CVPR 2015, Section 3.1). The class layer and the auxiliary
+    classifiers are left out.
 
     Args:
         classifier (dict[str, Tensor]): torchvision's weights, by name.
@@ -23,14 +23,14 @@ def convert_classifier(classifier: dict[str, Tensor],
         dict[str, Tensor]: Weights for all of ``network``.
 
     Raises:
-        ValueError: If one is missing or of another shape.
+        ValueError: If a weight is missing or has another shape.
     """
     weights = {}
     for name, ours in network.state_dict().items():
         key = network.classifier_key(name)
         if key not in classifier:
-            raise ValueError(f'the classifier has no {key}, wanted for {name} '
-                             f'{tuple(ours.shape)}')
+            raise ValueError(f'the classifier must have {key}, for {name} '
+                             f'{tuple(ours.shape)}, got no such weight')
         theirs = classifier[key]
         fits = theirs.shape == ours.shape or (
             theirs.dim() == 2 and ours.dim() == 4
@@ -40,7 +40,7 @@ def convert_classifier(classifier: dict[str, Tensor],
             if theirs.dim() == 2 and ours.dim() == 4:
                 wanted = f'{tuple(ours.flatten(1).shape)} for the kernel ' \
                          f'{wanted}'
-            raise ValueError(f'{key} wants the shape {wanted} of {name}, got '
-                             f'{tuple(theirs.shape)}')
+            raise ValueError(f'{key} must have the shape {wanted} of {name}, '
+                             f'got {tuple(theirs.shape)}')
         weights[name] = theirs.reshape(ours.shape)
     return weights

@@ -1,4 +1,4 @@
-"""A checkpoint as one hands it on: weights, and what using them takes."""
+"""Publishing a checkpoint: the weights and what is needed to use them."""
 import hashlib
 import io
 from pathlib import Path
@@ -18,19 +18,19 @@ META = ('cfg', 'dataset_meta', 'mmengine_version')
 def publish(source: str | Path,
             out: str | Path,
             safetensors: bool = False) -> Path:
-    """Write a checkpoint's weights under a name that ends in their hash.
+    """Write the weights of a checkpoint to a file named by its hash.
 
-    The state of optimizer, schedules and message hub stays behind, and so do
-    the weights that are not averaged where mmengine's ``EMAHook`` averaged.
-    The config's text goes along, with the paths in it.
+    The state of the optimizer, the schedules and the message hub is left out.
+    If mmengine's ``EMAHook`` averaged the weights, only the averaged weights
+    are written. The text of the config is included, with the paths in it.
 
     Args:
         source (str | Path): Checkpoint of a training.
-        out (str | Path): Name to give, with or without suffix;
-            ``fcn.pth`` becomes ``fcn-1a2b3c4d.pth``, eight digits of the
-            file's SHA-256 as OpenMMLab names its files.
-        safetensors (bool): Write ``.safetensors``: tensors alone, which no
-            unpickler reads, but neither does mmengine.
+        out (str | Path): Name of the file, with or without suffix: ``fcn.pth``
+            becomes ``fcn-1a2b3c4d.pth``, with eight digits of the file's
+            SHA-256, as OpenMMLab names its files.
+        safetensors (bool): Write ``.safetensors``: tensors only, read without
+            pickle. mmengine cannot read it.
 
     Returns:
         Path: The file written.

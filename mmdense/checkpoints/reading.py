@@ -51,7 +51,7 @@ def _restricted_getattr(owner, name):
 
 
 def _empty_bytes(*args) -> bytes:
-    """What an empty numpy array asks of ``bytes``, and no more.
+    """Return the empty bytes that an empty numpy array needs.
 
     ``bytes(10**12)`` would take that much memory.
     """
@@ -63,13 +63,13 @@ def _empty_bytes(*args) -> bytes:
 
 
 def _plain_dict(entries: dict) -> dict:
-    """In the place of mmengine's ``ConfigDict``."""
+    """Return a plain dict in place of mmengine's ``ConfigDict``."""
     return dict(entries)
 
 
 @functools.cache
 def _renamed(function: Callable, name: str) -> Callable:
-    """``function`` as one that ``name``, dotted, says where to find."""
+    """Return a copy of ``function`` that pickle finds under ``name``."""
 
     def renamed(*args):
         return function(*args)
@@ -79,7 +79,7 @@ def _renamed(function: Callable, name: str) -> Callable:
 
 
 def allow_mmengine_checkpoints() -> None:
-    """Allow-list what mmengine's checkpoints need beyond tensors.
+    """Allow-list the types in mmengine's checkpoints besides tensors.
 
     Only named classes and functions are added (``torch.serialization.
     add_safe_globals``); ``weights_only=True`` stays in force. Calling it
@@ -118,11 +118,11 @@ def allow_mmengine_checkpoints() -> None:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with the bytes of a checkpoint file, in words.
+    """Describe what is wrong with the bytes of a checkpoint file.
 
-    A file of before torch 1.6, which is no archive, says nothing of its
-    middle; nor does one of ``torch.serialization.set_crc32_options(False)``,
-    whose checksums are all 0.
+    Damage in the middle of a file is not found if the file was written before
+    torch 1.6 (it is not an archive) or with
+    ``torch.serialization.set_crc32_options(False)`` (its checksums are all 0).
     """
     # A zip archive's table of contents is its end: what lacks it was cut.
     if not zipfile.is_zipfile(path):
@@ -142,19 +142,19 @@ def _damage(path: Path) -> str | None:
 
 
 def is_whole(path: str | Path) -> bool:
-    """Whether a checkpoint file is there, and all of it as it was written.
+    """Return whether a checkpoint file exists and is complete.
 
-    Reads the file to its end: some 40 ms for 200 MB the system has at hand.
+    Reads the whole file: about 40 ms for 200 MB that are cached.
     """
     return Path(path).is_file() and _damage(Path(path)) is None
 
 
 def check_whole(path: str | Path) -> None:
-    """Look at a checkpoint file before it is opened.
+    """Raise if a checkpoint file is damaged.
 
     Raises:
-        ValueError: If its end is missing, or its bytes are not those that
-            were written.
+        ValueError: If the end of the file is missing, or its bytes are not
+            those that were written.
     """
     damage = _damage(Path(path))
     if damage:
@@ -166,19 +166,20 @@ def read_checkpoint(path: str | Path) -> dict:
     """Read a checkpoint file onto the CPU.
 
     Args:
-        path (str | Path): What mmengine or ``torch.save`` wrote, or a
+        path (str | Path): A file that mmengine or ``torch.save`` wrote, or a
             ``.safetensors`` file.
 
     Returns:
-        dict: What the file holds; of ``.safetensors`` the weights.
+        dict: The content of the file; for ``.safetensors`` the weights.
 
     Raises:
-        ValueError: If there is no such file, or it is not whole, asks for
-            more than weights and what mmengine puts beside them, or is none.
+        ValueError: If the file does not exist, is damaged, is not a
+            checkpoint, or holds objects that are neither weights nor written
+            by mmengine.
     """
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f'{path} is a folder, wants a checkpoint file')
+        raise ValueError(f'{path} must be a checkpoint file, got a folder')
     if not path.is_file():
         raise ValueError(f'{path}: no such checkpoint')
     check_whole(path)
@@ -196,13 +197,13 @@ def read_checkpoint(path: str | Path) -> dict:
         raise ValueError(f'{path} cannot be read as a checkpoint: '
                          f'{type(error).__name__}: {error}') from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path} wants to hold a dict, got '
+        raise ValueError(f'{path} must hold a dict, got '
                          f'{type(checkpoint).__name__}')
     return checkpoint
 
 
 def _refusal(error: pickle.UnpicklingError) -> str:
-    """What a file asked for; torch's advice to run it all the same left out.
+    """Describe a refused object, without torch's advice to load it anyway.
     """
     asked = re.search(r'GLOBAL (\S+)|asks for (attribute .+?|bytes.+?), which',
                       str(error))
@@ -213,12 +214,12 @@ def _refusal(error: pickle.UnpicklingError) -> str:
 
 
 def weights_of(checkpoint: dict) -> dict[str, Tensor]:
-    """The network's entries of a checkpoint, named as in the network.
+    """Return the weights in a checkpoint, named as in the network.
 
-    Where mmengine's ``EMAHook`` was at work these are the averaged weights:
-    it leaves the others in ``ema_state_dict``. What is no tensor under a name
-    is none of them. Rates of an older adaptive convolution are turned into
-    what it holds now.
+    If mmengine's ``EMAHook`` was used, these are the averaged weights; the
+    others are in ``ema_state_dict``. Entries that are not tensors are left
+    out. The rates of older adaptive convolutions are converted to the present
+    form.
     """
     entries = checkpoint.get('state_dict', checkpoint)
     weights = {
@@ -233,14 +234,14 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
 
 
 def misfit(here: dict[str, Tensor], there: dict[str, Tensor]) -> str:
-    """What two sets of weights do not have in common, in words.
+    """Describe how two sets of weights differ.
 
     Args:
-        here (dict[str, Tensor]): The network's.
-        there (dict[str, Tensor]): The checkpoint's.
+        here (dict[str, Tensor]): Weights of the network.
+        there (dict[str, Tensor]): Weights of the checkpoint.
 
     Returns:
-        str: Empty if names and shapes are the same.
+        str: The differences; empty if names and shapes are the same.
     """
     missing = [name for name in here if name not in there]
     unknown = [name for name in there if name not in here]
@@ -272,8 +273,8 @@ def load_weights(model: nn.Module, path: str | Path) -> dict:
         dict: The checkpoint.
 
     Raises:
-        ValueError: If the file cannot be read, or lacks anything, or holds
-            anything else.
+        ValueError: If the file cannot be read, a weight is missing, or the
+            file holds a weight that the network does not have.
     """
     checkpoint = read_checkpoint(path)
     weights = weights_of(checkpoint)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whenever the process is killed."""
+"""Files that are complete or absent, even if the process is killed."""
 import os
 from pathlib import Path
 
@@ -6,17 +6,16 @@ from mmengine.fileio import LocalBackend, register_backend
 
 
 class WholeFileBackend(LocalBackend):
-    """The local disk, as ``CheckpointHook`` should write on it.
+    """A file backend that writes each checkpoint in one step.
 
-    mmengine writes a checkpoint under its final name: killed meanwhile it
-    leaves half a file, over a good one where the same epoch is saved again
-    (after a new best score). And it removes an old checkpoint before the one
-    that takes its place is there: with ``max_keep_ckpts=1`` nothing is left
-    to resume from.
+    mmengine writes a checkpoint under its final name. If the process is killed
+    meanwhile, half a file is left, maybe in place of a good one (a new best
+    score saves the same epoch again). mmengine also removes the old checkpoint
+    before the new one exists: with ``max_keep_ckpts=1`` nothing is left to
+    resume from.
 
-    Here a file is written beside its place, as ``NAME.part``, brought to the
-    disk and then put in place in one step, and what was to be removed goes
-    after that.
+    This backend writes to ``NAME.part``, flushes it to the disk and renames it
+    in one step. Files to remove are removed after that.
     """
 
     name = 'mmdense_whole_files'
@@ -27,8 +26,8 @@ class WholeFileBackend(LocalBackend):
         """Write a file in one step.
 
         Args:
-            obj (bytes): What to write.
-            filepath (str | Path): Where; folders are made.
+            obj (bytes): The content.
+            filepath (str | Path): Path of the file; its folders are created.
         """
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,10 +42,10 @@ class WholeFileBackend(LocalBackend):
             Path(self._outdated.pop()).unlink(missing_ok=True)
 
     def remove(self, filepath: str | Path) -> None:
-        """Remove a file as soon as the next one is written.
+        """Remove a file when the next one has been written.
 
         Args:
-            filepath (str | Path): What to remove.
+            filepath (str | Path): File to remove.
         """
         self._outdated.add(str(filepath))
 

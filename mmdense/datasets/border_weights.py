@@ -24,7 +24,7 @@ def border_weights(label: np.ndarray,
                    sigma: float = 5,
                    ignore_index: int = 255,
                    instances: np.ndarray | None = None) -> np.ndarray:
-    """Weight of every pixel in the loss.
+    """Compute the loss weight of every pixel.
 
     ``w = w_c + w0 * exp(-(d1 + d2)^2 / (2 sigma^2))``. ``d1`` and ``d2`` are
     :func:`border_distances` to the nearest and the second nearest cell; with
@@ -52,7 +52,8 @@ def border_weights(label: np.ndarray,
         np.ndarray: (H, W), float32.
 
     Raises:
-        TypeError: If a map holds no integers, or a number is none.
+        TypeError: If a map does not hold integers, or an argument is not a
+            number.
         ValueError: If a class of the map has no positive frequency, the
             frequencies are not 1 together, ``w0`` or ``sigma`` is not
             positive, or ``instances`` has another shape than ``label``.
@@ -63,7 +64,7 @@ def border_weights(label: np.ndarray,
     for name, value in (*(('cell', c) for c in classes),
                         ('ignore_index', ignore_index)):
         if not isinstance(value, Integral):
-            raise TypeError(f'{name} wants an integer, got {value!r}')
+            raise TypeError(f'{name} must be an integer, got {value!r}')
     weights = _class_balance(label, frequencies, ignore_index)
     if instances is None:
         cells = np.zeros(label.shape, np.int32)
@@ -92,8 +93,8 @@ def _class_balance(label, frequencies, ignore_index):
     else:
         if not isinstance(frequencies, tuple | list | np.ndarray) or \
                 getattr(frequencies, 'ndim', 1) != 1:
-            raise TypeError('frequencies wants a share a class, got '
-                            f'{frequencies!r}')
+            raise TypeError('frequencies must be a list of shares, one a '
+                            f'class, got {frequencies!r}')
         number = len(frequencies)
         if not all(isinstance(share, Real) for share in frequencies) or \
                 not abs(sum(frequencies) - 1) <= 0.01:
@@ -102,8 +103,8 @@ def _class_balance(label, frequencies, ignore_index):
         if not all(0 <= c < number and frequencies[c] > 0
                    for c in classes.tolist()):
             raise ValueError(
-                'frequencies wants a positive share for each of the classes '
-                f'{classes.tolist()}, got {list(frequencies)}')
+                'frequencies must hold a positive share for each of the '
+                f'classes {classes.tolist()}, got {list(frequencies)}')
         shares = np.array([frequencies[c] for c in classes.tolist()])
     weights = np.zeros(label.shape)
     for c, share in zip(classes, shares, strict=True):
@@ -113,31 +114,31 @@ def _class_balance(label, frequencies, ignore_index):
 
 def border_distances(cells: np.ndarray,
                      reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distances to the borders of the nearest and the second nearest cell.
+    """Compute the distances to the two nearest cells.
 
-    The border of a cell are its pixels beside (4 neighbours) a pixel that is
-    not its own; the edge of the map is no border. Distances are Euclidean,
-    between pixel centres, and exact.
+    The border of a cell is its pixels with a neighbour (of 4) outside the
+    cell; the edge of the map is not a border. Distances are Euclidean, between
+    pixel centres, and exact.
 
     Args:
         cells (np.ndarray): 0 outside cells, else the number of the cell,
             (H, W), integer.
-        reach (float): Distances above it, in pixels, come as infinity, as do
-            those to a cell that is not there.
+        reach (float): Largest distance in pixels; larger ones are infinite,
+            and so are those to a cell that does not exist.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Nearest and second nearest, (H, W),
         float64 each.
 
     Raises:
-        TypeError: If ``cells`` holds no integers.
-        ValueError: If one is negative, or ``reach`` is.
+        TypeError: If ``cells`` does not hold integers.
+        ValueError: If a number or ``reach`` is negative.
     """
     check_array(cells, 2, 'iu', 'cells')
     if not isinstance(reach, Real) or not reach >= 0:
-        raise ValueError(f'reach wants at least 0, got {reach!r}')
+        raise ValueError(f'reach must be at least 0, got {reach!r}')
     if cells.min(initial=0) < 0:
-        raise ValueError(f'cells wants numbers of at least 0, got '
+        raise ValueError(f'cells must be numbers of at least 0, got '
                          f'{cells.min()}')
     if cells.max(initial=0) > cells.size:  # find_objects lists them all
         cells = np.unique(np.append(cells, 0), return_inverse=True)[1][

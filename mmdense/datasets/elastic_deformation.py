@@ -20,7 +20,7 @@ DTYPES = ('uint8', 'uint16', 'int16', 'float32', 'float64')
 
 def displacement_field(vectors: np.ndarray,
                        size: tuple[int, int]) -> np.ndarray:
-    """Per-pixel displacements from those of a coarse grid, bicubically.
+    """Interpolate the displacements of a coarse grid to every pixel.
 
     The outer vectors of the grid sit on the corner pixels of the image.
 
@@ -33,14 +33,14 @@ def displacement_field(vectors: np.ndarray,
         np.ndarray: (dy, dx) of every pixel, (2, H, W), float32.
 
     Raises:
-        TypeError, ValueError: If the vectors are no such array of finite
-            numbers, or the size is none.
+        TypeError, ValueError: If ``vectors`` is not such an array of finite
+            numbers, or ``size`` is not a height and a width.
     """
     check_array(vectors, 3, 'fiu', 'vectors')
     check_size(size)
     if len(vectors) != 2 or not vectors.size or \
             not np.isfinite(vectors).all():
-        raise ValueError('vectors wants finite (2, rows, columns), got '
+        raise ValueError('vectors must be finite, (2, rows, columns), got '
                          f'{vectors.shape}')
     grid = torch.from_numpy(vectors.astype(np.float32))[None]
     return F.interpolate(
@@ -63,7 +63,7 @@ def deform(picture: np.ndarray, displacement: np.ndarray,
         np.ndarray: Shape and dtype of ``picture``.
 
     Raises:
-        TypeError: If an argument is no array of a dtype that can be read
+        TypeError: If an argument is not an array of a dtype that can be read
             between pixels.
         ValueError: If the shapes do not fit, a displacement is not finite, or
             there is no such interpolation.
@@ -71,19 +71,19 @@ def deform(picture: np.ndarray, displacement: np.ndarray,
     check_array(picture, None, 'iuf', 'picture')
     check_array(displacement, 3, 'fiu', 'displacement')
     if picture.dtype.name not in DTYPES:
-        raise TypeError(f'picture wants one of {", ".join(DTYPES)}, got '
+        raise TypeError(f'picture must be of {" or ".join(DTYPES)}, got '
                         f'{picture.dtype}')
     if picture.ndim not in (2, 3) or not picture.size:
-        raise ValueError('picture wants (H, W) or (H, W, C), got '
+        raise ValueError('picture must have shape (H, W) or (H, W, C), got '
                          f'{picture.shape}')
     if displacement.shape != (2, *picture.shape[:2]) or \
             not np.isfinite(displacement).all():
         raise ValueError(
-            f'displacement wants finite {(2, *picture.shape[:2])}, got '
+            f'displacement must be finite, {(2, *picture.shape[:2])}, got '
             f'{displacement.shape}')
     if interpolation not in INTERPOLATIONS:
-        raise ValueError(f'interpolation wants one of {list(INTERPOLATIONS)},'
-                         f' got {interpolation!r}')
+        raise ValueError(f'interpolation must be one of '
+                         f'{list(INTERPOLATIONS)}, got {interpolation!r}')
     y, x = np.indices(picture.shape[:2], np.float32) + displacement.astype(
         np.float32, copy=False)
     deformed = cv2.remap(

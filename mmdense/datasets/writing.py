@@ -52,7 +52,7 @@ def write_lines(path: Path, lines: list[str]) -> None:
 
 
 def write_jpeg(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 blue-green-red image, shape (H, W, 3)."""
+    """Write a uint8 BGR image, shape (H, W, 3)."""
     write_bytes(
         path,
         cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1])
@@ -72,7 +72,7 @@ def write_png(path: Path, image: np.ndarray,
 
 
 def run_lengths(mask: np.ndarray) -> dict:
-    """COCO's run lengths of a bool mask (H, W), column after column."""
+    """Return COCO's run lengths of a bool mask (H, W), by columns."""
     flat = np.concatenate([[0], mask.astype(np.int8).ravel(order='F'), [0]])
     change = np.flatnonzero(np.diff(flat))
     # Runs alternate from 0 to 1; the first counts zeros, also when none.
@@ -83,21 +83,21 @@ def run_lengths(mask: np.ndarray) -> dict:
 
 
 def sample_name(split: str, index: int) -> str:
-    """A number of eight digits, different in every split of a set."""
+    """Return the name of a sample: eight digits, unique in the set."""
     return f'{SPLITS.index(split):02d}{index + 1:06d}'
 
 
 def sample_rng(seed: int, split: str, index: int) -> np.random.Generator:
-    """The source of every random choice of one sample."""
+    """Return the random generator of one sample."""
     return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
 def check_arguments(train: int, val: int, size: tuple[int, int], seed: int,
                     workers: int) -> None:
-    """Refuse sizes and numbers no set can have.
+    """Raise if a size or a number is out of range.
 
     Raises:
-        ValueError: Naming the argument, what it wants and what came.
+        ValueError: If an argument is out of its range.
     """
     check_image_size(size)
     for name, value, low, high in (('train', train, 0, 999999),
@@ -110,31 +110,31 @@ def check_arguments(train: int, val: int, size: tuple[int, int], seed: int,
 
 
 def check_image_size(size: tuple[int, int]) -> None:
-    """Refuse what is no height and width of a synthetic image.
+    """Raise unless ``size`` is a height and a width of a synthetic image.
 
     Raises:
-        ValueError: Naming it, what it wants and what came.
+        ValueError: If it is not two integers from 32 to 8192.
     """
     if not isinstance(size, tuple | list) or len(size) != 2:
-        raise ValueError(f'size wants height and width, got {size!r}')
+        raise ValueError(f'size must be (height, width), got {size!r}')
     for k, side in enumerate(size):
         _check_range(f'size[{k}]', side, 32, 8192)
 
 
 def _check_range(name, value, low, high):
     if not isinstance(value, Integral) or not low <= value <= high:
-        raise ValueError(f'{name} wants {low} to {high}, got {value!r}')
+        raise ValueError(f'{name} must be {low} to {high}, got {value!r}')
 
 
 def check_choice(name: str, value: str, choices) -> None:
-    """Refuse a word that is not among ``choices``."""
+    """Raise unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise ValueError(
-            f'{name} wants one of {", ".join(choices)}, got {value!r}')
+            f'{name} must be one of {", ".join(choices)}, got {value!r}')
 
 
 def default_workers() -> int:
-    """As many workers as cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -163,11 +163,11 @@ def write_set(out: str | os.PathLike, arguments: dict,
         Path: The folder.
 
     Raises:
-        TypeError: If ``out`` is no path.
-        ValueError: If the folder holds another set, or anything else.
+        TypeError: If ``out`` is not a path.
+        ValueError: If the folder holds anything other than this set.
     """
     if not isinstance(out, str | os.PathLike):
-        raise TypeError(f'out wants a path, got {out!r}')
+        raise TypeError(f'out must be a path, got {out!r}')
     out = Path(out)
     arguments = json.loads(json.dumps(dict(arguments, generator=GENERATOR)))
     manifest = _manifest(out, arguments)
@@ -238,11 +238,11 @@ def _count_files(out: Path) -> int:
 
 
 def _manifest(out: Path, arguments: dict) -> dict:
-    """Read the folder's manifest; refuse a folder that is not this set's."""
+    """Read the manifest of a folder; raise if the folder is not this set's."""
     if not out.exists():
         return {}
     if not out.is_dir():
-        raise ValueError(f'{out} is a file, a folder is wanted')
+        raise ValueError(f'{out} must be a folder, got a file')
     if not (out / MANIFEST).exists():
         if any(out.iterdir()):
             raise ValueError(

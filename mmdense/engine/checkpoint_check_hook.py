@@ -1,4 +1,4 @@
-"""Has checkpoints written whole, and refuses those that do not fit."""
+"""A hook that checks checkpoints and writes them in one step."""
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,37 +19,37 @@ from mmdense.registry import HOOKS
 
 @HOOKS.register_module()
 class CheckpointCheckHook(Hook):
-    """Checks that a checkpoint is whole and fits the network.
+    """Hook that checks that a checkpoint is complete and fits the network.
 
-    mmengine loads with ``strict=False``: a checkpoint of another
-    architecture leaves the network as it was initialised, with nothing but a
-    list of keys in the log, and the test prints a result. This hook raises
-    instead, when testing or resuming if anything is missing, unknown or of
-    another shape, and when ``load_from`` starts a training if nothing fits
-    at all (a new head is what one fine-tunes).
+    mmengine loads with ``strict=False``: with a checkpoint of another
+    architecture the network keeps its initial values, the log only lists the
+    keys, and the test prints a result. This hook raises an error instead. In a
+    test or a resumed training, no weight may be missing, unknown or of another
+    shape. With ``load_from``, at least one weight must fit (fine-tuning
+    replaces the head).
 
-    Before mmengine opens a file of this disk (to resume, ``load_from``, and a
-    training's ``init_cfg``), the hook reads it with ``weights_only=True``,
-    which mmengine leaves to torch: 2.4 would run whatever a crafted file asks
-    for. A file that is refused, cut off or damaged is named.
+    Before mmengine opens a local file (to resume, for ``load_from`` or for an
+    ``init_cfg``), the hook reads it with ``weights_only=True``. mmengine uses
+    torch's default, and torch 2.4 would run code in a crafted file. The error
+    names a file that is refused, truncated or damaged.
 
-    It also has mmengine's ``CheckpointHook`` write so that a run killed at
-    any moment leaves a whole checkpoint (:class:`WholeFileBackend`), and
-    ``--resume`` takes the newest whole one where the file that
-    ``last_checkpoint`` names is not.
+    The hook also lets mmengine's ``CheckpointHook`` write with
+    :class:`WholeFileBackend`, so that a run that is killed leaves a complete
+    checkpoint. If the file in ``last_checkpoint`` is not complete,
+    ``--resume`` takes the newest complete one.
 
     Raises:
-        ValueError: Names the file, what was wanted and what came.
+        ValueError: If a checkpoint is damaged or does not fit.
     """
 
     # Before EMAHook (priority NORMAL) swaps weights in the checkpoint.
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Look at the file before mmengine opens it.
+        """Check the file before mmengine opens it.
 
         Args:
-            runner (Runner): About to load or resume.
+            runner (Runner): The runner, before it loads or resumes.
         """
         hooks = [h for h in runner.hooks if isinstance(h, CheckpointHook)]
         for hook in hooks:
@@ -74,7 +74,7 @@ class CheckpointCheckHook(Hook):
     @staticmethod
     def _newest_whole(runner: Runner, hooks: list[CheckpointHook],
                       path: str) -> str | None:
-        """Have another file resumed from than the one at ``path``."""
+        """Resume from the newest complete file in place of ``path``."""
         folder = Path(path).parent
         if not path or not folder.is_dir():
             folder = Path(runner.work_dir)
@@ -97,8 +97,8 @@ class CheckpointCheckHook(Hook):
         """Compare a checkpoint with the network it is for.
 
         Args:
-            runner (Runner): Holds the network.
-            checkpoint (dict): What was read, before it is loaded.
+            runner (Runner): The runner, which holds the network.
+            checkpoint (dict): The checkpoint, read but not yet loaded.
         """
         model = runner.model
         # mmengine loads into what these hold as well.
@@ -123,7 +123,7 @@ class CheckpointCheckHook(Hook):
 
 
 def _read(path: str) -> None:
-    """Look at a file; what mmengine fetches or does not find is left to it.
+    """Read a local file; leave other addresses to mmengine.
     """
     file = Path(path).expanduser()
     if path and '://' not in path and file.is_file():
@@ -135,7 +135,7 @@ def _read(path: str) -> None:
 
 
 def _pretrained(model: nn.Module) -> Iterator[str]:
-    """The checkpoints that ``init_cfg`` names anywhere in a network."""
+    """Return the checkpoints that any ``init_cfg`` in a network names."""
     for module in model.modules():
         given = getattr(module, 'init_cfg', None) or []
         for init_cfg in [given] if isinstance(given, dict) else given:

@@ -1,4 +1,4 @@
-"""Faults of a data set, found before a training starts, and named."""
+"""Checks of a data set before a training starts."""
 import copy
 import itertools
 import json
@@ -27,11 +27,11 @@ __all__ = [
 
 
 class DataWarning(str):
-    """What is likely not meant, among faults; a training may go on."""
+    """A fault that does not stop a training, but is likely a mistake."""
 
 
 def _not_finite(value, name: str) -> str | None:
-    """The name of the first NaN or infinity inside an annotation."""
+    """Return the name of the first NaN or infinity in an annotation."""
     if isinstance(value, dict):
         value = value.items()
     elif isinstance(value, list | tuple):
@@ -47,7 +47,7 @@ def _not_finite(value, name: str) -> str | None:
 
 
 def _leaves(dataset, steps: Sequence[Callable] = ()) -> Iterator[tuple]:
-    """The data sets inside wrappers, and the steps their samples go through.
+    """Yield the data sets inside wrappers, and the steps of their samples.
     """
     own = getattr(dataset, 'pipeline', None) or []
     steps = [*getattr(own, 'transforms', own), *steps]
@@ -61,7 +61,7 @@ def _leaves(dataset, steps: Sequence[Callable] = ()) -> Iterator[tuple]:
 
 
 def _leaf_configs(config: dict) -> Iterator[dict]:
-    """The same in a config."""
+    """Yield the same for a config."""
     parts = config.get('datasets') or [config.get('dataset')]
     for part in parts:
         if isinstance(part, dict):
@@ -71,14 +71,14 @@ def _leaf_configs(config: dict) -> Iterator[dict]:
 
 
 class _Pictures:
-    """The image and label files of a data set, each looked at once."""
+    """The image and label files of a data set, each checked once."""
 
     def __init__(self, steps: Sequence[Callable], decode: bool):
         self.steps, self.decode = steps, decode
         self.files, self.turns, self.compared = {}, {}, set()
 
     def look(self, path) -> tuple[ImageFile, str | None]:
-        """A file, and its fault when it is met for the first time."""
+        """Return a file, and its fault if the file is new."""
         if not isinstance(path, str | Path) or '://' in str(path):
             return ImageFile(), None
         if path in self.files:
@@ -87,7 +87,7 @@ class _Pictures:
         return file, file.fault and f'{path}: {file.fault}'
 
     def size(self, info: dict, file: ImageFile) -> tuple[int, int] | None:
-        """Width and height as the pipeline reads an image.
+        """Return width and height of an image as the pipeline reads it.
 
         Of photographs that lie on their side, one of each kind is read.
         """
@@ -103,7 +103,7 @@ class _Pictures:
         return file.size[::-1] if self.turns[file.kind] else file.size
 
     def lost(self, info: dict, file: ImageFile) -> str | None:
-        """Bits and channels that the pipeline does not read, in words.
+        """Describe the bits and channels that the pipeline does not read.
 
         Looked for in one file of each kind that has more than usual.
         """
@@ -136,7 +136,7 @@ class _Pictures:
 
 
 def _read(info: dict, steps: Sequence[Callable]) -> np.ndarray | None:
-    """A sample's image as its pipeline loads it, if it does."""
+    """Load the image of a sample as its pipeline does, or return None."""
     results = copy.deepcopy(info)
     try:
         for step in steps:
@@ -149,25 +149,25 @@ def _read(info: dict, steps: Sequence[Callable]) -> np.ndarray | None:
 
 
 def dataset_faults(dataset, decode: bool = False) -> Iterator[str]:
-    """Look at every sample of a data set, without loading most of them.
+    """Check every sample of a data set, without loading most of them.
 
-    Image and label files are there and have a readable header, a label image
-    has the size its image has when it is loaded, no number of an annotation
-    is NaN or infinite, and no two annotations of a file share an id. The set
-    is not empty, and its classes are those of its annotations. Labels of
-    mmseg show classes it has, and more than one. Hosts name some of these
-    when they meet them, hours later, and train on the others without a word.
+    The checks: image and label files exist and have a readable header; a label
+    has the size of its image; no number in an annotation is NaN or infinite;
+    no two annotations of a file share an id; the set is not empty; its classes
+    are those of its annotations; the labels of mmseg hold only classes of the
+    set, and more than one. Hosts report some of these faults hours later, and
+    train on the others without a message.
 
     Args:
-        dataset (Dataset): Of any host, or one that wraps others.
-        decode (bool): Whether to read every image and label to its end, which
-            finds what was cut off and takes as long as an epoch's loading.
+        dataset (Dataset): Data set of any host, or a wrapper of others.
+        decode (bool): Whether to read every image and label completely. This
+            finds truncated files and takes as long as loading one epoch.
             Otherwise about a hundred labels are read.
 
     Yields:
-        str: What is wrong, and with which file or annotation. A
-        :class:`DataWarning` is what most likely is wrong: images of which
-        the loader drops bits or channels, classes in another order.
+        str: A fault, with its file or annotation. A :class:`DataWarning` is
+        most likely a fault: the loader drops bits or channels of images, or
+        classes come in another order.
     """
     for leaf, steps in _leaves(dataset):
         if hasattr(leaf, 'get_data_info'):
@@ -176,7 +176,7 @@ def dataset_faults(dataset, decode: bool = False) -> Iterator[str]:
 
 
 def _class_faults(dataset) -> Iterator[str]:
-    """What is wrong with a data set's classes, annotation file and length."""
+    """Yield faults in the classes, the annotation file and the length."""
     meta = getattr(dataset, 'metainfo', None) or {}
     classes = meta.get('classes')
     if isinstance(classes, str):
@@ -202,10 +202,10 @@ def _class_faults(dataset) -> Iterator[str]:
 
 def _category_faults(path: Path, text: str, classes: Sequence[str],
                      used: Sequence[int]) -> Iterator[str]:
-    """Whether mmdet's labels, which count categories, mean the classes.
+    """Yield a warning if the labels of mmdet do not follow the classes.
 
-    It takes the file's categories that are among the classes in the order of
-    the file, whatever the order of the classes.
+    mmdet numbers the categories in the order of the file, not in the order of
+    the classes.
     """
     start = re.search(r'"categories"\s*:\s*(?=\[)', text)
     if start is None:
@@ -235,7 +235,7 @@ def _names(names) -> str:
 
 
 def _emptiness(dataset, path: Path, text: str) -> str:
-    """Where the samples of an empty data set were looked for."""
+    """Describe where the samples of an empty data set were searched."""
     if text:
         content = json.loads(text)
         counts = ', '.join(
@@ -259,7 +259,7 @@ def _emptiness(dataset, path: Path, text: str) -> str:
 
 def _sample_faults(dataset, steps: Sequence[Callable],
                    decode: bool) -> Iterator[str]:
-    """What is wrong with the samples of a data set that wraps no other."""
+    """Yield the faults in the samples of a data set without wrappers."""
     pictures, ids = _Pictures(steps, decode), set()
     labels = LabelCheck(dataset, steps, decode)
     for index in range(len(dataset)):
@@ -297,7 +297,7 @@ def _sample_faults(dataset, steps: Sequence[Callable],
 
 
 def _head_faults(config: Config, dataset) -> Iterator[str]:
-    """Whether mmseg's heads have a channel for each class of a data set."""
+    """Yield a fault if a head of mmseg lacks channels for the classes."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     model = config.get('model')
     if not isinstance(model, dict) or not isinstance(classes, list | tuple):
@@ -314,15 +314,15 @@ def _head_faults(config: Config, dataset) -> Iterator[str]:
 def config_faults(config: Config,
                   loader: str,
                   decode: bool = False) -> Iterator[str]:
-    """Look at the data set of one of a config's data loaders.
+    """Check the data set of one data loader of a config.
 
     Args:
-        config (Config): Of any host.
+        config (Config): Config of any host.
         loader (str): ``'train_dataloader'`` and so on.
         decode (bool): See :func:`dataset_faults`.
 
     Yields:
-        str: What is wrong, and with which file or annotation.
+        str: A fault, with its file or annotation.
     """
     outer = config[loader].dataset
     files = []
@@ -357,10 +357,9 @@ def config_faults(config: Config,
 
 
 def _build(config: dict):
-    """Build a data set, an empty one too.
+    """Build a data set, which may be empty.
 
-    mmengine cannot put the samples of an empty set into one array, and says
-    no more than that.
+    mmengine fails on an empty set with an error that does not say so.
     """
     try:
         return DATASETS.build(config)
@@ -380,21 +379,22 @@ def _build(config: dict):
 
 @HOOKS.register_module()
 class DataCheckHook(Hook):
-    """Stops a training before its first step if its data has faults.
+    """Hook that stops a training before its first step if its data has faults.
 
-    Looks at the training set and at the validation set, whose faults would
-    show an epoch later. What is a :class:`DataWarning` goes into the log.
+    Checks the training set and the validation set, whose faults would show one
+    epoch later. A :class:`DataWarning` goes into the log.
 
-    mmengine builds both sets before it calls any hook. What ends there (an
-    annotation file that does not parse, an empty data set) comes as the
-    host's own error; ``tools/train.py`` and ``tools/check_data.py`` name it.
+    mmengine builds both sets before it calls any hook. If that fails (an
+    annotation file that does not parse, an empty data set), the host raises
+    its own error; ``tools/train.py`` and ``tools/check_data.py`` name the
+    fault.
 
     Args:
-        decode (bool): Whether to read every image and label to its end.
+        decode (bool): Whether to read every image and label completely.
 
     Raises:
-        ValueError: Names the first ten faults of a set
-            (:func:`dataset_faults`).
+        ValueError: If a set has faults (:func:`dataset_faults`); the message
+            lists the first ten.
     """
 
     shown = 10
@@ -403,10 +403,10 @@ class DataCheckHook(Hook):
         self.decode = decode
 
     def before_train(self, runner: Runner) -> None:
-        """Look at both sets.
+        """Check both sets.
 
         Args:
-            runner (Runner): Has built its data loaders.
+            runner (Runner): The runner, with its data loaders built.
         """
         self._check(runner, 'training', runner.train_dataloader.dataset)
         if runner.val_loop is not None:

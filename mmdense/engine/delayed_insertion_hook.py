@@ -1,4 +1,4 @@
-"""Inserts modules into a network that has been trained without them a while.
+"""Insertion of modules into a network after some training without them.
 
 Source: T. Qi et al., *Spatial Shortcut Network for Human Pose Estimation*,
 arXiv:1904.03141, Section 4, "delayed insertion".
@@ -15,12 +15,12 @@ from mmdense.registry import HOOKS
 
 @HOOKS.register_module()
 class DelayedInsertionHook(Hook):
-    """Leaves out every :class:`Insertable` for the first iterations.
+    """Hook that leaves out every :class:`Insertable` in the first iterations.
 
-    Before, the network computes exactly what the network without them
-    computes, and their parameters stay as they were initialised. How many
-    iterations a training has done decides: resumed before or after, it goes
-    on as it was; leave the hook out to fine-tune a network that has them.
+    Before the insertion the network computes exactly what it computes without
+    these modules, and their parameters keep their initial values. Only the
+    number of iterations counts, so a resumed training continues correctly. To
+    fine-tune a network with the modules, remove the hook.
 
     With several processes the parameters that are left out get no gradient:
     set ``find_unused_parameters = True`` in the config. At the insertion the
@@ -33,7 +33,7 @@ class DelayedInsertionHook(Hook):
             parameters that are sometimes unused.
 
     Raises:
-        TypeError: If ``begin`` is no integer.
+        TypeError: If ``begin`` is not an integer.
         ValueError: If ``begin`` is negative; at the start of the training,
             if the network has no such module.
     """
@@ -45,10 +45,10 @@ class DelayedInsertionHook(Hook):
         self.pending = True
 
     def before_train(self, runner: Runner) -> None:
-        """Leave the modules out, or in when resumed later.
+        """Leave the modules out, unless the insertion is already past.
 
         Args:
-            runner (Runner): Has loaded what it resumes from.
+            runner (Runner): The runner, with the resumed state loaded.
         """
         modules = self._modules(runner)
         if not modules:
@@ -62,10 +62,10 @@ class DelayedInsertionHook(Hook):
             self._insert(runner)
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Insert them when their iteration has come.
+        """Insert the modules at iteration ``begin``.
 
         Args:
-            runner (Runner): Knows how many iterations are done.
+            runner (Runner): The runner, which counts the iterations.
             *args, **kwargs: Not used.
         """
         if self.pending and runner.iter >= self.begin:

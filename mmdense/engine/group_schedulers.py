@@ -1,4 +1,4 @@
-"""Learning rate schedules that hold for one group of parameters.
+"""Learning rate schedules for one group of parameters.
 
 mmengine's schedulers change every parameter group alike. A group is given a
 label in the optimizer's config, where it also gets its own start::
@@ -11,8 +11,9 @@ label in the optimizer's config, where it also gets its own start::
         dict(type='mmdense.GroupMultiStepLR', group='offset', inverse=True,
              milestones=[300_000, 330_000], gamma=0.5, by_epoch=False)]
 
-In a training counted in iterations a schedule by epochs wants an ``end``:
-mmengine takes the whole training for one epoch, and ends it there.
+In a training counted in iterations, a schedule by epochs needs an ``end``:
+mmengine treats the whole training as one epoch, and would end the schedule
+there.
 """
 from mmengine.optim import MultiStepLR, StepLR
 
@@ -20,31 +21,32 @@ from mmdense.registry import PARAM_SCHEDULERS
 
 
 class _OfGroup:
-    """Keeps a scheduler's hands off all groups but those it is for.
+    """Mixin that limits a scheduler to some parameter groups.
 
     Args:
         optimizer (OptimWrapper): As in mmengine; so are all that follow.
         group (str): Label of the parameter groups, their entry ``group``.
-        inverse (bool): Take all the others instead.
+        inverse (bool): Whether to use all other groups instead.
 
     Raises:
-        TypeError: If ``group`` is no text, or ``inverse`` no bool.
+        TypeError: If ``group`` is not a string, or ``inverse`` is not a bool.
         ValueError: If no group has the label, and ``inverse`` is not set.
     """
 
     def __init__(self, optimizer, *args, group: str, inverse: bool = False,
                  **kwargs):
         if not isinstance(group, str):
-            raise TypeError(f'group wants a label, got {group!r}')
+            raise TypeError(f'group must be a string, got {group!r}')
         if not isinstance(inverse, bool):
-            raise TypeError(f'inverse wants a bool, got {inverse!r}')
+            raise TypeError(f'inverse must be a bool, got {inverse!r}')
         self.group = group
         self.inverse = inverse
         labels = {g.get('group') for g in optimizer.param_groups} - {None}
         if group not in labels and not inverse:
             raise ValueError(
-                f"{type(self).__name__} wants group='{group}', the optimizer "
-                f'has {sorted(labels)}; label it in paramwise_cfg with '
+                f'{type(self).__name__}: group must be a label of the '
+                f'optimizer, {sorted(labels)}, got {group!r}; '
+                'label parameters in paramwise_cfg with '
                 f"custom_keys={{KEY: dict(group='{group}')}}")
         super().__init__(optimizer, *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""Image files as their headers describe them, and whether they decode."""
+"""Checks of image files: their headers, and whether they decode."""
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ _ORIENTATION, _LYING = 274, 5
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What is known of an image file before a loader reads it.
+    """What the header of an image file tells.
 
     Attributes:
-        fault (str | None): What is wrong with it.
+        fault (str | None): Its fault, if there is one.
         size (tuple | None): Width and height as they are stored.
-        kind (str): Format, mode and orientation: what a loader reads alike.
-        plain (bool): Of no more than 8 bits and three channels.
-        lying (bool): Whether its EXIF data exchange width and height.
+        kind (str): Format, mode and orientation; a loader reads files of one
+            kind in the same way.
+        plain (bool): Whether it has at most 8 bits and three channels.
+        lying (bool): Whether its EXIF orientation swaps width and height.
     """
     fault: str | None = None
     size: tuple[int, int] | None = None
@@ -32,7 +33,7 @@ class ImageFile:
 
 
 def _is_image_name(path: str | Path) -> bool:
-    """Whether a library for images reads files with this suffix at all."""
+    """Return whether Pillow or OpenCV reads files with this suffix."""
     suffix = Path(path).suffix.lower()
     Image.init()
     if Image.EXTENSION.get(suffix) in Image.OPEN:
@@ -45,7 +46,7 @@ def _is_image_name(path: str | Path) -> bool:
 
 @contextlib.contextmanager
 def _any_size() -> Iterator[None]:
-    """Pillow refuses large images, against crafted ones: not one's own."""
+    """Let Pillow open images of any size."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -56,14 +57,14 @@ def _any_size() -> Iterator[None]:
 def look_at(path: str | Path, decode: bool) -> ImageFile:
     """Read an image file's header.
 
-    Pillow judges what it knows, because OpenCV fills up what was cut off and
-    says nothing; what it does not know, OpenCV has to read (TIFF of floats).
-    Of what neither knows by its suffix (``.npy``, ``.nii.gz``), no more is
-    asked than to be there and not empty.
+    Pillow checks the formats it knows, because OpenCV fills a truncated file
+    up without an error. Other formats (TIFF of floats) are read with OpenCV. A
+    file whose suffix neither knows (``.npy``, ``.nii.gz``) must only exist and
+    not be empty.
 
     Args:
         path (str | Path): The file.
-        decode (bool): Whether to read it to its end.
+        decode (bool): Whether to read the whole file.
     """
     if not Path(path).is_file():
         return ImageFile('no such file')
@@ -85,7 +86,7 @@ def look_at(path: str | Path, decode: bool) -> ImageFile:
 
 
 def _described(image: Image.Image) -> ImageFile:
-    """An opened image; nothing of its pixels is read."""
+    """Describe an opened image without reading its pixels."""
     # Pillow's own mode has 8 bits for colours of 16; how they are stored
     # stands in the arguments of its decoder.
     stored = f'{image.mode} {[tile[3] for tile in image.tile]}'
@@ -102,7 +103,7 @@ def _described(image: Image.Image) -> ImageFile:
 
 
 def _by_opencv(path: str | Path, error: Exception) -> ImageFile:
-    """The same by OpenCV, after Pillow's ``error``."""
+    """Describe a file with OpenCV, after Pillow's ``error``."""
     try:
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -118,14 +119,15 @@ def _by_opencv(path: str | Path, error: Exception) -> ImageFile:
 
 def file_fault(path: str | Path,
                decode: bool) -> tuple[str | None, tuple | None]:
-    """What is wrong with an image file, and its (width, height) as stored.
+    """Return the fault of an image file, and its (width, height) as stored.
 
     Args:
         path (str | Path): The file.
-        decode (bool): Whether to read it to its end.
+        decode (bool): Whether to read the whole file.
 
     Returns:
-        tuple: None where nothing is wrong, or no size can be read.
+        tuple: The fault, None if there is none, and the size, None if it
+        cannot be read.
     """
     found = look_at(path, decode)
     return found.fault, found.size

@@ -1,4 +1,4 @@
-"""Label pictures of a segmentation data set, read as its pipeline reads them.
+"""Checks of the labels of a segmentation data set.
 """
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -21,22 +21,22 @@ def _is_label_loader(step: Callable) -> bool:
 
 
 def _shortened(values: Sequence) -> str:
-    """A list, of which no more than ten values are written."""
+    """Write a list with at most ten values."""
     shown = ', '.join(map(str, values[:10]))
     return f'[{shown}, ... {len(values)} in all]' if len(values) > 10 else \
         f'[{shown}]'
 
 
 class LabelCheck:
-    """Collects what is wrong with the labels of one mmseg data set.
+    """Collector of the faults in the labels of one data set of mmseg.
 
-    A label goes through its pipeline's ``LoadAnnotations`` and through the
-    steps behind it that belong to no host (``LabelsFromValues``, the user's
-    own), up to the first that changes pictures.
+    A label is loaded by ``LoadAnnotations`` of its pipeline and by the
+    following steps that do not belong to a host (``LabelsFromValues``, steps
+    of the user), up to the first step that changes pictures.
 
     Args:
-        dataset (Dataset): Of mmseg.
-        steps (Sequence[Callable]): Of its pipeline.
+        dataset (Dataset): Data set of mmseg.
+        steps (Sequence[Callable]): Steps of its pipeline.
         decode (bool): Whether to read every label; else about a hundred,
             spread over the set, and the first of each kind of file.
     """
@@ -60,9 +60,9 @@ class LabelCheck:
         """Read a sample's label, if it is one of those to be read.
 
         Args:
-            index (int): Of the sample.
-            info (dict): Of the data set, with ``seg_map_path``.
-            kind (str): Of the label's file.
+            index (int): Index of the sample.
+            info (dict): Entry of the data set, with ``seg_map_path``.
+            kind (str): Kind of the file of the label.
         """
         if not self.steps or 'reduce_zero_label' not in info:
             return
@@ -92,7 +92,7 @@ class LabelCheck:
             if type(step).__module__.startswith('mmdense.'):
                 label = results['gt_seg_map']
             else:
-                # The user's own wants the image too: no verdict.
+                # A step of the user may need the image too: not checked.
                 self.steps, self.number = [], 0
                 return
         except Exception as error:  # of the host, or of a step: names its file
@@ -115,7 +115,7 @@ class LabelCheck:
             self.found[what] = first, number + 1, before | (values or set())
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong, each kind of fault once."""
+        """Yield the faults, each kind once."""
         classes = len(self.classes)
         for what, (first, number, values) in self.found.items():
             others = f' (and {number - 1} more)' if number > 1 else ''
@@ -137,7 +137,7 @@ class LabelCheck:
             yield from self._lonely_class()
 
     def _lonely_class(self) -> Iterator[str]:
-        """One class in all labels: nothing is to be learned from them."""
+        """Yield a fault if all labels hold one class only."""
         # Before that is said, all have been read.
         for index in self.unread:
             if len(self.values - {self.ignored}) > 1:
@@ -166,7 +166,7 @@ class LabelCheck:
 
 
 def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
-    """Those of a pipeline that load a label and make classes of it."""
+    """Return the steps of a pipeline that load labels and make classes."""
     found = []
     for step in steps:
         if _is_label_loader(step) and (
@@ -181,14 +181,14 @@ def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
 
 
 def _colours(label: np.ndarray) -> set[tuple]:
-    """Some of the colours of a picture (H, W, C), blue first; red first."""
+    """Return some colours of a picture (H, W, C) in RGB, from BGR."""
     picture = label[..., 2::-1]
     pixels = picture.reshape(-1, picture.shape[-1])[::101]
     return set(map(tuple, np.unique(pixels, axis=0).tolist()))
 
 
 def _beyond_bytes(path: str) -> set[int]:
-    """The values of a picture's file that 8 bits do not hold."""
+    """Return the values of a picture's file that 8 bits cannot hold."""
     try:
         with Image.open(path) as image:
             if image.mode[:1] not in 'IF':

@@ -1,4 +1,4 @@
-"""Tells of shifting offsets that have left their map."""
+"""A hook that warns of offsets outside their map."""
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -9,17 +9,17 @@ from mmdense.registry import HOOKS
 
 @HOOKS.register_module()
 class OffsetCheckHook(Hook):
-    """Warns of channels that are shifted out of view.
+    """Hook that warns of channels that are shifted out of their map.
 
-    They read zeros, get no gradient and never come back (arXiv:1904.03141,
-    Section 4); many of them mean that the offsets' learning rate is too high
-    or the insertion too early.
+    Such channels read zeros, get no gradient and never come back
+    (arXiv:1904.03141, Section 4). Many of them mean that the offsets' learning
+    rate is too high or the insertion too early.
 
     Args:
-        interval (int): Iterations from one look to the next.
+        interval (int): Iterations between two checks.
 
     Raises:
-        TypeError: If it is no integer.
+        TypeError: If it is not an integer.
         ValueError: If it is below 1.
     """
 
@@ -29,10 +29,10 @@ class OffsetCheckHook(Hook):
         self.sizes = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Have every shift note the size of its map.
+        """Record the size of the map of every shift.
 
         Args:
-            runner (Runner): Holds the network.
+            runner (Runner): The runner, which holds the network.
         """
         for module in runner.model.modules():
             if isinstance(module, ChannelShift):
@@ -40,10 +40,10 @@ class OffsetCheckHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args,
                          **kwargs) -> None:
-        """Look at all offsets, now and then.
+        """Check all offsets every ``interval`` iterations.
 
         Args:
-            runner (Runner): Holds the network.
+            runner (Runner): The runner, which holds the network.
             batch_idx (int): Not used.
             *args, **kwargs: Not used.
         """

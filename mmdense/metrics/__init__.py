@@ -1,1 +1,1 @@
-"""Figures of predictions beside the truth, in numpy: no host."""
+"""Metrics of predictions in numpy, without a host."""

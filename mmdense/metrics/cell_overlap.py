@@ -1,4 +1,4 @@
-"""How well single cells are segmented: the overlap of the tracking challenge.
+"""Overlap of single cells, as the Cell Tracking Challenge measures it.
 
 Source: M. Maska et al., *A benchmark for comparison of cell tracking
 algorithms*, Bioinformatics 30 (2014), measure SEG; the figure of the
@@ -10,7 +10,7 @@ from mmdense.arguments import check_array
 
 
 def cell_overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Intersection over union of every true cell with its match.
+    """Compute the intersection over union of every true cell.
 
     A predicted cell matches a true one when it covers more than half of the
     true cell's pixels; at most one can. A true cell without a match has 0;
@@ -25,16 +25,16 @@ def cell_overlaps(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         np.ndarray: One value in [0, 1] a true cell, by increasing number.
 
     Raises:
-        TypeError: If a map holds no integers.
+        TypeError: If a map does not hold integers.
         ValueError: If the maps differ in shape or a number is negative.
     """
     for name, cells in (('predicted', predicted), ('truth', truth)):
         check_array(cells, None, 'iu', name)
         if cells.min(initial=0) < 0:
-            raise ValueError(f'{name} wants numbers of at least 0, got '
+            raise ValueError(f'{name} must be numbers of at least 0, got '
                              f'{cells.min()}')
     if predicted.shape != truth.shape:
-        raise ValueError('predicted and truth want one shape, got '
+        raise ValueError('predicted and truth must have one shape, got '
                          f'{predicted.shape} and {truth.shape}')
     cells, own = np.unique(truth[truth > 0], return_inverse=True)
     sizes = np.bincount(own, minlength=len(cells))

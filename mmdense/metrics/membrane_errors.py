@@ -25,7 +25,7 @@ RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 def pixel_error(predicted: np.ndarray,
                 truth: np.ndarray,
                 counted: np.ndarray | None = None) -> float:
-    """Share of the counted pixels whose class differs.
+    """Compute the share of counted pixels whose class differs.
 
     Args:
         predicted (np.ndarray): Bool, (H, W).
@@ -43,7 +43,7 @@ def pixel_error(predicted: np.ndarray,
 def rand_error(predicted: np.ndarray,
                truth: np.ndarray,
                counted: np.ndarray | None = None) -> float:
-    """1 - F-score of the foreground-restricted Rand index.
+    """Compute 1 - F-score of the foreground-restricted Rand index.
 
     Counted are the ordered pairs of true cell pixels, a pixel with itself
     included; true membrane pixels take no part. With ``n_ij`` the pixels of
@@ -87,7 +87,7 @@ def rand_error(predicted: np.ndarray,
 
 @cache
 def simple_patterns() -> np.ndarray:
-    """Whether a pixel can change class without changing the topology.
+    """Return whether a pixel can change class without changing the topology.
 
     Indexed by its ring of neighbours: bit k is set when neighbour ``RING[k]``
     is a cell's. The pixel is simple when the ring holds exactly one
@@ -158,7 +158,7 @@ def warp(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def warping_error(predicted: np.ndarray,
                   truth: np.ndarray,
                   counted: np.ndarray | None = None) -> float:
-    """Share of the counted pixels in which even the warped truth differs.
+    """Compute the share of counted pixels where the warped truth differs.
 
     Thicker membranes and those shifted by no more than their thickness cost
     nothing; gaps that join two cells, walls that part one, holes and stray
@@ -177,7 +177,7 @@ def warping_error(predicted: np.ndarray,
 
 
 def _counted(predicted, truth, counted):
-    """Both maps without cells where nothing counts, and how many do."""
+    """Clear both maps where pixels do not count; return also the count."""
     _check(predicted, truth)
     if counted is None:
         return predicted, truth, truth.size
@@ -196,5 +196,5 @@ def _check(predicted, truth):
     check_array(predicted, 2, 'b', 'predicted')
     check_array(truth, 2, 'b', 'truth')
     if predicted.shape != truth.shape or not truth.size:
-        raise ValueError('predicted and truth want one size (H, W), got '
+        raise ValueError('predicted and truth must have one size (H, W), got '
                          f'{predicted.shape} and {truth.shape}')

@@ -29,16 +29,17 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
             pixels of class i that were predicted to be of class j.
 
     Raises:
-        TypeError: If a map holds no integers, or a number is none.
-        ValueError: If the shapes differ, or a label is none of the classes.
+        TypeError: If a map does not hold integers, or another argument is not
+            an integer.
+        ValueError: If the shapes differ, or a label is not one of the classes.
     """
     check_array(truth, None, 'iub', 'truth')
     check_array(prediction, None, 'iub', 'prediction')
     check_positive(num_classes=num_classes)
     check_at_least(-math.inf, ignore_index=ignore_index)
     if truth.shape != prediction.shape:
-        raise ValueError(f'prediction wants the shape of truth, {truth.shape}'
-                         f', got {prediction.shape}')
+        raise ValueError('prediction must have the shape of truth, '
+                         f'{truth.shape}, got {prediction.shape}')
     counted = truth != ignore_index
     labels = []
     for name, map_ in (('truth', truth), ('prediction', prediction)):
@@ -46,9 +47,9 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
         wrong = values[(values < 0) | (values >= num_classes)]
         if len(wrong):
             # What is predicted for an ignored pixel is not looked at.
-            also = f' or {ignore_index}, ignored' if name == 'truth' else ''
+            also = f' or {ignore_index} (ignored)' if name == 'truth' else ''
             raise ValueError(
-                f'{name} wants labels 0 to {num_classes - 1}{also}; got '
+                f'{name} must hold labels 0 to {num_classes - 1}{also}, got '
                 f'{", ".join(map(str, np.unique(wrong)[:8]))}')
         labels.append(values)
     pairs = labels[0] * num_classes + labels[1]
@@ -57,7 +58,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray,
 
 
 def segmentation_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Pixel accuracy, mean accuracy, mean IU and frequency-weighted IU.
+    """Compute pixel and mean accuracy, mean and frequency-weighted IU.
 
     With ``n[i, j]`` the confusion matrix and ``t[i] = sum_j n[i, j]``:
 
@@ -81,13 +82,13 @@ def segmentation_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
             counts; ``accuracy`` and ``iu`` (classes, ).
 
     Raises:
-        TypeError, ValueError: If ``confusion`` is no square of counts.
+        TypeError, ValueError: If ``confusion`` is not a square of counts.
     """
     check_array(confusion, 2, 'iuf', 'confusion')
     if confusion.shape[0] != confusion.shape[1] or \
             not (confusion >= 0).all():
-        raise ValueError('confusion wants (classes, classes) counts of at '
-                         f'least 0, got {confusion.shape}')
+        raise ValueError('confusion must be counts of at least 0, '
+                         f'(classes, classes), got {confusion.shape}')
     right = np.diag(confusion).astype(float)
     total = confusion.sum(1).astype(float)
     total[total == 0] = np.nan

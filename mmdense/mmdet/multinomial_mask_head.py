@@ -23,13 +23,13 @@ class MultinomialMaskHead(FCNMaskHead):
     channel; without one a pixel could belong to no class but some object's.
 
     Args:
-        num_classes (int): Of objects; the logits have one channel more, the
-            background's, at the end.
+        num_classes (int): Classes of objects; the logits have one channel
+            more, the background's, at the end.
         loss_mask (dict): A softmax loss of mmdet.
         **kwargs: Of mmdet's ``FCNMaskHead``.
 
     Raises:
-        TypeError: If ``num_classes`` is no integer.
+        TypeError: If ``num_classes`` is not an integer.
         ValueError: If it is below 1, ``class_agnostic`` is set (one class
             cannot compete), or the loss is one of sigmoids.
     """
@@ -40,8 +40,8 @@ class MultinomialMaskHead(FCNMaskHead):
                  **kwargs):
         check_positive(num_classes=num_classes)
         if kwargs.get('class_agnostic'):
-            raise ValueError('MultinomialMaskHead wants class_agnostic=False, '
-                             'got True')
+            raise ValueError('MultinomialMaskHead: class_agnostic must be '
+                             'False, got True')
         super().__init__(
             num_classes=num_classes + 1, loss_mask=loss_mask, **kwargs)
         self.num_classes = num_classes
@@ -53,7 +53,7 @@ class MultinomialMaskHead(FCNMaskHead):
 
     def loss_and_target(self, mask_preds: Tensor, sampling_results: list,
                         batch_gt_instances: list, rcnn_train_cfg) -> dict:
-        """``mask_preds`` (RoIs, classes + 1, H, W) against pixel labels."""
+        """Compare ``mask_preds`` (RoIs, classes + 1, H, W) with labels."""
         masks = self.get_targets(sampling_results, batch_gt_instances,
                                  rcnn_train_cfg)
         labels = torch.cat([res.pos_gt_labels for res in sampling_results])

@@ -1,4 +1,4 @@
-"""How mmdetection's networks are asked about an image."""
+"""Prediction with networks of mmdetection."""
 import numpy as np
 from mmdet.apis import inference_detector
 from mmdet.structures import DetDataSample
@@ -12,7 +12,7 @@ __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 def predict(model: nn.Module, image: str | np.ndarray,
             boxes: np.ndarray | None) -> DetDataSample:
-    """What the image holds; boxes mean nothing here."""
+    """Predict the objects of an image; boxes are not used."""
     sample = inference_detector(model, image)
     # CenterNet's head may give a box a negative size, and the visualizer
     # stops at such a box.
@@ -22,9 +22,9 @@ def predict(model: nn.Module, image: str | np.ndarray,
 
 
 def instances(sample: DetDataSample, names: list[str]) -> list[dict]:
-    """Class, score and box (x1, y1, x2, y2) in pixels, best first.
+    """Return class, score and box (x1, y1, x2, y2) in pixels, best first.
 
-    With a mask as COCO run lengths where the network gives masks.
+    If the network predicts masks, each comes with its COCO run lengths.
     """
     found = sample.pred_instances.cpu().numpy()
     rows = [
@@ -38,10 +38,10 @@ def instances(sample: DetDataSample, names: list[str]) -> list[dict]:
 
 
 def names(meta: dict) -> list[str]:
-    """Of the classes, in the network's order."""
+    """Return the names of the classes, in the network's order."""
     return list(meta['classes'])
 
 
 def drawing(threshold: float) -> dict:
-    """Boxes with at least this score."""
+    """Draw boxes with at least this score."""
     return dict(pred_score_thr=threshold)

@@ -30,7 +30,7 @@ class RoIPool(nn.Module):
         spatial_scale (float): 1 / stride.
 
     Raises:
-        ValueError: If one is no positive number.
+        ValueError: If an argument is not a positive number.
     """
 
     def __init__(self, output_size: int, spatial_scale: float = 1.0):
@@ -41,7 +41,7 @@ class RoIPool(nn.Module):
         self.spatial_scale = spatial_scale
 
     def forward(self, x: Tensor, rois: Tensor) -> Tensor:
-        """(N, C, H, W) and (R, 5), image and x1, y1, x2, y2, to (R, C, n, n).
+        """Pool (N, C, H, W) in (R, 5), image, x1, y1, x2, y2: (R, C, n, n).
         """
         return roi_pool(x, rois, self.output_size, self.spatial_scale)
 
@@ -57,8 +57,8 @@ class RoIWarp(nn.Module):
         pool_mode (str): ``'avg'`` or ``'max'`` of a bin's samples.
 
     Raises:
-        TypeError: If ``sampling_ratio`` is no integer.
-        ValueError: If it is negative, or another argument is none of these.
+        TypeError: If ``sampling_ratio`` is not an integer.
+        ValueError: If it is negative, or another argument is out of range.
     """
 
     def __init__(self,
@@ -71,7 +71,7 @@ class RoIWarp(nn.Module):
         check_at_least(0, sampling_ratio=sampling_ratio)
         if pool_mode not in POOLINGS:
             raise ValueError(
-                f'pool_mode wants one of {POOLINGS}, got {pool_mode!r}')
+                f'pool_mode must be one of {POOLINGS}, got {pool_mode!r}')
         super().__init__()
         self.output_size = _pair(output_size)
         self.spatial_scale = spatial_scale
@@ -79,7 +79,7 @@ class RoIWarp(nn.Module):
         self.pool_mode = pool_mode
 
     def forward(self, x: Tensor, rois: Tensor) -> Tensor:
-        """(N, C, H, W) and (R, 5), image and x1, y1, x2, y2, to (R, C, n, n).
+        """Pool (N, C, H, W) in (R, 5), image, x1, y1, x2, y2: (R, C, n, n).
         """
         # Halves upwards, as C rounds them for coordinates that are >= 0.
         corners = (rois[:, 1:] * self.spatial_scale + 0.5).floor()
@@ -104,8 +104,8 @@ class QuantizingRoIExtractor(SingleRoIExtractor):
         **kwargs: Of mmdet's ``SingleRoIExtractor``.
 
     Raises:
-        TypeError: If ``roi_layer`` is no dict.
-        ValueError: If its type is neither.
+        TypeError: If ``roi_layer`` is not a dict.
+        ValueError: If its type is another.
     """
 
     def build_roi_layers(self, layer_cfg: dict,

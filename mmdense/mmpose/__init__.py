@@ -1,4 +1,4 @@
-"""Adapters for mmpose; importing this registers them."""
+"""Adapters for mmpose; importing this package registers them."""
 import mmdense.adapters  # noqa: F401
 import mmdense.mmpose.folded_heatmap_head  # noqa: F401
 import mmdense.mmpose.mpii_pckh  # noqa: F401

@@ -19,18 +19,18 @@ class FoldedHeatmapHead(HeatmapHead):
     X. Cai and Y.-F. Pu, *FlatteNet*, arXiv:1909.09961, Section III-C. Loss,
     gradients, predictions and parameter names are those of ``HeatmapHead``
     without deconvolutions behind the same ``FlatteningNeck``, so checkpoints
-    go either way; this one wants the neck's ``rearrange=False``.
+    go either way; this one needs the neck's ``rearrange=False``.
 
     Args:
         in_channels (int): Channels of one descriptor, those of the coarse
             feature divided by ``upscale ** 2``.
         out_channels (int): Number of keypoints.
         upscale (int): The neck's ``upscale``.
-        loss, decoder, init_cfg: As in ``HeatmapHead``. The loss may weigh or
-            rank keypoints; it must not look at neighbouring pixels.
+        loss, decoder, init_cfg: As in ``HeatmapHead``. The loss may weight or
+            rank keypoints; it must not use neighbouring pixels.
 
     Raises:
-        TypeError, ValueError: If a number is no positive integer.
+        TypeError, ValueError: If a number is not a positive integer.
         ValueError: In ``loss``, if the heatmaps of the samples have not
             ``upscale`` times the size of the feature; in ``forward``, if it
             has other channels.
@@ -72,21 +72,22 @@ class FoldedHeatmapHead(HeatmapHead):
         grid = self.upscale**2
         if c != grid * self.in_channels:
             raise ValueError(
-                f'FoldedHeatmapHead wants {grid} x {self.in_channels} '
-                f'channels, got {c}; does the neck have rearrange=False?')
+                f'FoldedHeatmapHead: channels of the feature must be '
+                f'{grid} x {self.in_channels}, got {c}; does the neck have '
+                'rearrange=False?')
         # Positions join the batch: the same weights at each of them.
         x = self.final_layer(x.reshape(n * grid, self.in_channels, h, w))
         return x.reshape(n, grid * self.out_channels, h, w)
 
     def forward(self, feats: tuple[Tensor]) -> Tensor:
-        """Heatmaps on the fine grid, shape (N, K, H * u, W * u)."""
+        """Predict heatmaps on the fine grid, shape (N, K, H * u, W * u)."""
         return unfold(self.coarse(feats), self.upscale)
 
     def loss(self,
              feats: tuple[Tensor],
              batch_data_samples: list,
              train_cfg: dict | None = None) -> dict:
-        """The host's losses, computed between ``P`` and the folded target."""
+        """Compute the host's losses between ``P`` and the folded target."""
         predicted = self.coarse(feats)
         heatmaps = torch.stack(
             [d.gt_fields.heatmaps for d in batch_data_samples])
@@ -108,7 +109,7 @@ class FoldedHeatmapHead(HeatmapHead):
         return losses
 
     def _check_sizes(self, predicted: Tensor, heatmaps: Tensor) -> None:
-        """The target is that of another network: say which sides would do."""
+        """Raise if the target is of another size; say which sizes fit."""
         u = self.upscale
         h, w = predicted.shape[2:]
         got = tuple(heatmaps.shape[2:])
@@ -121,7 +122,7 @@ class FoldedHeatmapHead(HeatmapHead):
                 f'stride {4 * u}, without dilations')
 
     def _by_keypoint(self, coarse: Tensor) -> Tensor:
-        """(N, u^2 * K, H, W) to (N, K, u^2 * H, W).
+        """Rearrange (N, u^2 * K, H, W) to (N, K, u^2 * H, W).
 
         A keypoint keeps a channel of its own, so weights of shape (N, K) and
         losses that compare keypoints mean what they mean on the fine grid.

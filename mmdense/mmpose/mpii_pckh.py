@@ -12,7 +12,7 @@ LEFT_OUT = (6, 7)
 
 @METRICS.register_module()
 class MpiiPCKh(MpiiPCKAccuracy):
-    """PCKh@0.5, PCKh@0.1 and AUC beside mmpose's MPII figures, in percent.
+    """PCKh@0.5, PCKh@0.1 and AUC in addition to mmpose's figures, in percent.
 
     A joint is right when its distance to the ground truth is below a share
     alpha of the head length. ``PCKh@alpha`` is that over all visible joints
@@ -24,7 +24,7 @@ class MpiiPCKh(MpiiPCKAccuracy):
     """
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """The base's figures, then ``PCKh@0.5``, ``PCKh@0.1`` and ``AUC``."""
+        """Add ``PCKh@0.5``, ``PCKh@0.1`` and ``AUC`` to mmpose's figures."""
         predicted = np.concatenate([r['pred_coords'] for r in results]) + 1
         truth = np.concatenate([r['gt_coords'] for r in results])
         head = np.concatenate([r['head_size'] for r in results])[:, :1]

@@ -1,4 +1,4 @@
-"""Predictions of MPII's test set, which has no public joints."""
+"""Predictions for the test set of MPII, whose joints are not public."""
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class MpiiPredictions(BaseMetric):
                 (sample['id'], sample['pred_instances']['keypoints'][0]))
 
     def compute_metrics(self, results: list) -> dict:
-        """Write the file; no figures."""
+        """Write the file; return no figures."""
         joints = np.stack([joints for _, joints in sorted(
             results, key=lambda result: result[0])])
         self.out.parent.mkdir(parents=True, exist_ok=True)

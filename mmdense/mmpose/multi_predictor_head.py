@@ -33,22 +33,22 @@ class MultiPredictorHead(BaseHead):
     ``<name>_keypoints`` and ``<name>_scores`` (:class:`OfPredictor`).
 
     Args:
-        in_channels (int): Of the features of P1, P2, ...
+        in_channels (int): Channels of the features of P1, P2, ...
         out_channels (int): Number of keypoints.
         predictors (int): How many P there are.
-        early_channels (Sequence[int]): Of the features of E1, E2, ..., which
-            come first.
+        early_channels (Sequence[int]): Channels of the features of E1, E2,
+            ..., which come first.
         early (str): ``'features'``: these are enlarged before the last
             convolution, and channels reduced only where they differ;
             ``'heatmaps'``: reduced always, and the heatmaps enlarged.
-        groups (int): Of the group norms.
+        groups (int): Groups of the group norms.
         loss, decoder, init_cfg: As in ``HeatmapHead``.
 
     Raises:
-        TypeError: If a number is none.
-        ValueError: If ``early`` is neither, a number is below 1, or
-            ``groups`` does not divide ``in_channels``; in ``forward``, if
-            the number of features is not that of the predictors.
+        TypeError: If an argument is not an integer.
+        ValueError: If ``early`` is another, a number is below 1, or ``groups``
+            does not divide ``in_channels``; in ``forward``, if the number of
+            features is not that of the predictors.
     """
 
     def __init__(self,
@@ -68,9 +68,9 @@ class MultiPredictorHead(BaseHead):
             groups=groups)
         check_positives(early_channels=early_channels)
         if early not in ENLARGED:
-            raise ValueError(f'early wants one of {ENLARGED}, got {early!r}')
+            raise ValueError(f'early must be one of {ENLARGED}, got {early!r}')
         if in_channels % groups:
-            raise ValueError(f'groups wants a divisor of in_channels = '
+            raise ValueError(f'groups must be a divisor of in_channels = '
                              f'{in_channels}, got {groups}')
         super().__init__(init_cfg)
         self.in_channels = in_channels
@@ -112,8 +112,8 @@ class MultiPredictorHead(BaseHead):
         """
         if len(feats) != len(self.predictors):
             raise ValueError(
-                f'MultiPredictorHead wants a feature for each of {self.names},'
-                f' got {len(feats)}')
+                'MultiPredictorHead: feats must be a feature for each of '
+                f'{self.names}, got {len(feats)}')
         return {
             name: predictor(x, feats[-1])
             for (name, predictor), x in zip(
@@ -125,7 +125,7 @@ class MultiPredictorHead(BaseHead):
              feats: Sequence[Tensor],
              batch_data_samples: list,
              train_cfg: dict | None = None) -> dict:
-        """``loss_<name>`` for every predictor, the accuracy of the last."""
+        """Return ``loss_<name>`` of each predictor, accuracy of the last."""
         predicted = self.forward(feats)
         heatmaps = torch.stack(
             [d.gt_fields.heatmaps for d in batch_data_samples])
@@ -148,7 +148,7 @@ class MultiPredictorHead(BaseHead):
                 feats: Sequence[Tensor] | list[Sequence[Tensor]],
                 batch_data_samples: list,
                 test_cfg: dict | None = None):
-        """Keypoints of the last predictor; options as in ``HeatmapHead``."""
+        """Predict with the last predictor; options as in ``HeatmapHead``."""
         test_cfg = test_cfg or {}
         names = self.names
         if not test_cfg.get('every_predictor', False):

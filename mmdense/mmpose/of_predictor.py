@@ -1,4 +1,4 @@
-"""Any of the host's metrics, on one predictor of several."""
+"""Metrics of the host for one of several predictors."""
 from collections.abc import Sequence
 
 from mmpose.registry import METRICS as HOST_METRICS
@@ -20,14 +20,15 @@ def by_predictor(evaluator: dict | Sequence[dict],
         ``PCK`` is now ``<name>/PCK``, and ``0.1/PCK`` ``<name>/0.1/PCK``.
 
     Raises:
-        TypeError, ValueError: If a metric is no config, or a name no text.
+        TypeError, ValueError: If a metric is not a config, or a name is not a
+            string.
     """
     metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
     check_sequence(evaluator=metrics, names=names)
     for metric in metrics:
         check_config(evaluator=metric)
     if not all(isinstance(name, str) for name in names):
-        raise TypeError(f'names wants those of predictors, got {names!r}')
+        raise TypeError(f'names must be strings, got {names!r}')
     return [
         dict(
             type='mmdense.OfPredictor',
@@ -42,9 +43,9 @@ def by_predictor(evaluator: dict | Sequence[dict],
 
 @METRICS.register_module()
 class OfPredictor:
-    """Shows a metric the keypoints of one predictor as the network's own.
+    """Metric of the host, computed on the keypoints of one predictor.
 
-    Wants ``model.test_cfg.every_predictor=True``. A network's accuracy stage
+    Needs ``model.test_cfg.every_predictor=True``. A network's accuracy stage
     by stage (Table 2 of the Spatial Shortcut Network)::
 
         test_evaluator = [
@@ -57,14 +58,14 @@ class OfPredictor:
         metric (dict): Config of the host's metric.
 
     Raises:
-        TypeError: If one is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If ``metric`` has no type; in ``process``, if the samples
             do not carry the predictor.
     """
 
     def __init__(self, predictor: str, metric: dict):
         if not isinstance(predictor, str):
-            raise TypeError(f'predictor wants a name, got {predictor!r}')
+            raise TypeError(f'predictor must be a string, got {predictor!r}')
         check_config(metric=metric)
         self.predictor = predictor
         self.metric = HOST_METRICS.build(metric)
@@ -78,12 +79,12 @@ class OfPredictor:
         self.metric.dataset_meta = meta
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
-        """Hand on samples whose keypoints are this predictor's."""
+        """Pass on the samples with the keypoints of this predictor."""
         self.metric.process(data_batch,
                             [self._of(sample) for sample in data_samples])
 
     def evaluate(self, size: int) -> dict:
-        """What the metric says."""
+        """Return the result of the metric."""
         return self.metric.evaluate(size)
 
     def _of(self, sample: dict) -> dict:
@@ -91,8 +92,9 @@ class OfPredictor:
         name = f'{self.predictor}_keypoints'
         if name not in instances:
             raise ValueError(
-                f'OfPredictor wants pred_instances with {name}; does the '
-                f'head have a predictor {self.predictor}, and model.test_cfg '
+                f'OfPredictor: pred_instances must have {name}, got '
+                f'{sorted(instances)}; does the head have a predictor '
+                f'{self.predictor}, and model.test_cfg '
                 'every_predictor=True?')
         keypoints = instances[name].copy()
         # From the network's input to the image, as the host's estimator does

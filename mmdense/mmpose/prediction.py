@@ -1,4 +1,4 @@
-"""How mmpose's top-down networks are asked about an image."""
+"""Prediction with top-down networks of mmpose."""
 import numpy as np
 from mmengine.config import Config
 from mmpose.apis import inference_topdown
@@ -11,27 +11,27 @@ __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 
 def check(config: Config) -> None:
-    """Its test data set says how images are prepared, and for whom.
+    """Raise unless a config is top-down and has a test pipeline.
 
     Raises:
-        ValueError: If it does not, or the network goes not by the person.
+        ValueError: If it has no pipeline, or is not top-down.
     """
     check_pipeline(config)
     mode = config.test_dataloader.dataset.get('data_mode', 'topdown')
     if mode != 'topdown':
-        raise ValueError(f'wants a top-down config of mmpose, got {mode!r}')
+        raise ValueError(f"data_mode must be 'topdown', got {mode!r}")
 
 
 def predict(model: nn.Module, image: str | np.ndarray,
             boxes: np.ndarray | None) -> PoseDataSample:
-    """One person a box; without boxes one that fills the image."""
+    """Predict one person a box, or one that fills the image."""
     if boxes is not None and not len(boxes):
         return PoseDataSample()
     return merge_data_samples(inference_topdown(model, image, boxes))
 
 
 def instances(sample: PoseDataSample, names: list[str]) -> list[dict]:
-    """Box (x1, y1, x2, y2), and by keypoint (x, y, score), in pixels."""
+    """Return box (x1, y1, x2, y2) and keypoints (x, y, score), in pixels."""
     if 'pred_instances' not in sample:
         return []
     found = sample.pred_instances
@@ -49,10 +49,10 @@ def instances(sample: PoseDataSample, names: list[str]) -> list[dict]:
 
 
 def names(meta: dict) -> list[str]:
-    """Of the keypoints, in the network's order."""
+    """Return the names of the keypoints, in the network's order."""
     return list(meta['keypoint_id2name'].values())
 
 
 def drawing(threshold: float) -> dict:
-    """Keypoints with at least this score."""
+    """Draw keypoints with at least this score."""
     return dict(kpt_thr=threshold, draw_bbox=True)

@@ -9,7 +9,7 @@ from mmdense.registry import MODELS
 
 @MODELS.register_module()
 class ShiftResNet(ResNet):
-    """The host's ResNet, a feature shifting module before its blocks.
+    """ResNet of the host with feature shifting modules before its blocks.
 
     T. Qi et al., *Spatial Shortcut Network*, arXiv:1904.03141, Section 4:
     before every block except the one right after a stage's subsampling block
@@ -28,7 +28,7 @@ class ShiftResNet(ResNet):
         **kwargs: As in ResNet.
 
     Raises:
-        TypeError: If ``shift`` is no dict, or a number none.
+        TypeError: If ``shift`` is not a dict, or a number is not an integer.
         ValueError: If there are not 1 to 4 stages with a stride and a
             dilation each; in ``forward``, if a side of the image is not
             divisible by the network's stride: maps could not be added on the
@@ -45,12 +45,12 @@ class ShiftResNet(ResNet):
                  **kwargs):
         check_positive(num_stages=num_stages)
         if num_stages > 4:
-            raise ValueError(f'num_stages wants 1 to 4, got {num_stages}')
+            raise ValueError(f'num_stages must be 1 to 4, got {num_stages}')
         check_positives(strides=strides, dilations=dilations)
         for name, values in dict(strides=strides, dilations=dilations).items():
             if len(values) < num_stages:
-                raise ValueError(f'{name} wants {num_stages}, one a stage, '
-                                 f'got {values}')
+                raise ValueError(f'{name} must have {num_stages}, one a '
+                                 f'stage, got {values}')
         if shift is not None:
             check_options(shift=shift)
         if first_shift_channels is not None:
@@ -80,7 +80,7 @@ class ShiftResNet(ResNet):
                 channels = module.out_channels
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of the stages in ``out_indices``.
+        """Compute the features of the stages in ``out_indices``.
 
         Args:
             x (Tensor): Images, (N, 3, H, W).
@@ -91,7 +91,7 @@ class ShiftResNet(ResNet):
         height, width = x.shape[-2:]
         if height % self.stride or width % self.stride:
             raise ValueError(
-                f'{type(self).__name__} wants image sides divisible by '
+                f'{type(self).__name__}: image sides must be divisible by '
                 f'{self.stride}, got {height} x {width}')
         if self.deep_stem:
             x = self.stem(x)

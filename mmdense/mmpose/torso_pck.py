@@ -1,4 +1,4 @@
-"""PCK with the torso as its measure, for any data set that has one."""
+"""PCK relative to the torso, for any data set that has one."""
 from unittest import mock
 
 import numpy as np
@@ -22,12 +22,12 @@ class TorsoPCK(PCKAccuracy):
     Args:
         thr (float): Threshold, in torsos.
         ends (tuple[str, str]): Names of the torso's two joints.
-        prefix (str, optional): Of the result's name, as in mmpose.
+        prefix (str, optional): Prefix of the result's name, as in mmpose.
 
     Raises:
-        TypeError: If ``ends`` is no list or tuple.
-        ValueError: If ``thr`` is no positive number, or ``ends`` are not two
-            names; at the first result, if the data set has no such joint.
+        TypeError: If ``ends`` is not a list or tuple.
+        ValueError: If ``thr`` is not a positive number, or ``ends`` are not
+            two names; at the first result, if the data set has no such joint.
     """
 
     def __init__(self,
@@ -38,16 +38,16 @@ class TorsoPCK(PCKAccuracy):
         check_sequence(ends=ends)
         if len(ends) != 2 or ends[0] == ends[1] or not all(
                 isinstance(name, str) for name in ends):
-            raise ValueError(f'ends wants two names of joints, got {ends!r}')
+            raise ValueError(f'ends must be two names of joints, got {ends!r}')
         super().__init__(thr=thr, norm_item='torso', prefix=prefix)
         self.ends = tuple(ends)
 
     def process(self, data_batch, data_samples: list[dict]) -> None:
-        """As the host's, then each person's own torso in place of its."""
+        """Process a batch as the host does, with the torso of each person."""
         ids = self.dataset_meta['keypoint_name2id']
         missing = [name for name in self.ends if name not in ids]
         if missing:
-            raise ValueError(f'ends wants joints out of {sorted(ids)}, got '
+            raise ValueError(f'ends must be joints out of {sorted(ids)}, got '
                              f'{self.ends}')
         ends = [ids[name] for name in self.ends]
         # Joints 4 and 5 are not asked for, and need not be there.

@@ -1,4 +1,4 @@
-"""Adapters for mmseg; importing this registers them."""
+"""Adapters for mmseg; importing this package registers them."""
 import mmdense.adapters  # noqa: F401
 import mmdense.mmseg.cell_metrics  # noqa: F401
 import mmdense.mmseg.cell_tracking  # noqa: F401

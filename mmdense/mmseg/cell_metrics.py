@@ -52,10 +52,10 @@ class MembraneMetric(SegMetric):
         **kwargs: Of :class:`~mmdense.mmseg.evaluation.SegMetric`.
 
     Raises:
-        TypeError: If ``cell`` or ``ignore_index`` is no integer, or
-            ``thresholds`` no list of numbers.
+        TypeError: If ``cell`` or ``ignore_index`` is not an integer, or
+            ``thresholds`` is not a list of numbers.
         ValueError: If ``cell`` is negative, or there is no threshold or one
-            outside 0 to 1; in ``process``, if ``cell`` is no class.
+            outside 0 to 1; in ``process``, if ``cell`` is not a class.
     """
 
     def __init__(self,
@@ -69,14 +69,14 @@ class MembraneMetric(SegMetric):
         check_share(**{
             f'thresholds[{k}]': level for k, level in enumerate(thresholds)})
         if not thresholds:
-            raise ValueError('thresholds wants at least one, got none')
+            raise ValueError('thresholds must have at least one, got none')
         super().__init__(**kwargs)
         self.cell = cell
         self.thresholds = thresholds
         self.ignore_index = ignore_index
 
     def judge(self, sample: dict) -> tuple[np.ndarray, bool]:
-        """Errors (thresholds + 1, errors), of the predicted classes last.
+        """Compute the errors (thresholds + 1, errors); predicted classes last.
 
         The second value says whether the logits are not those of the
         predicted classes.
@@ -89,7 +89,7 @@ class MembraneMetric(SegMetric):
             # Of class 1, and mmseg has taken its sigmoid.
             logits = torch.cat([1 - logits, logits]).log()
         if self.cell >= len(logits):
-            raise ValueError(f'cell wants a class out of {len(logits)}, '
+            raise ValueError(f'cell must be a class out of {len(logits)}, '
                              f'got {self.cell}')
         label = sample['gt_sem_seg']['data'][0].cpu().numpy()
         truth, counted = label == self.cell, label != self.ignore_index
@@ -102,7 +102,7 @@ class MembraneMetric(SegMetric):
         ] for map_ in maps]), merged
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Each error and its threshold."""
+        """Return each error and its threshold."""
         errors, merged = zip(*results, strict=True)
         seen = [e for e in errors if not np.isnan(e).any()]
         means = np.mean(seen, axis=0) if seen else np.full_like(
@@ -128,7 +128,7 @@ class MembraneMetric(SegMetric):
 
 
 def _disagree(logits, classes):
-    """Whether the logits are of another prediction than the classes."""
+    """Return whether logits and classes are of different predictions."""
     if len(logits) > 1:
         likely = logits.gather(0, classes[None])[0]
         return bool((likely < logits.max(0).values).any())
@@ -151,14 +151,14 @@ class CellOverlapMetric(SegMetric):
 
     Args:
         cell (int): Class index of cells. A number whose pixels are rather of
-            another class, ``background`` apart, is no cell.
+            another class, except ``background``, is not a cell.
         background (int): Class of the gaps between cells
             (``MaskFromInstances``).
         ignore_index (int): Label of pixels that do not count.
         **kwargs: Of :class:`~mmdense.mmseg.evaluation.SegMetric`.
 
     Raises:
-        TypeError, ValueError: If one is no integer, or ``cell`` or
+        TypeError, ValueError: If an argument is not an integer, or ``cell`` or
             ``background`` negative.
     """
 
@@ -175,7 +175,7 @@ class CellOverlapMetric(SegMetric):
         self.ignore_index = ignore_index
 
     def judge(self, sample: dict) -> np.ndarray:
-        """The overlaps of one image's cells."""
+        """Compute the overlaps of the cells of one image."""
         predicted, label = (
             sample[key]['data'][0].cpu().numpy()
             for key in ('pred_sem_seg', 'gt_sem_seg'))
@@ -198,6 +198,6 @@ class CellOverlapMetric(SegMetric):
         return cell_overlaps(pieces, np.where(votes[truth] < 0, 0, truth))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """The mean over the cells of all images."""
+        """Return the mean over the cells of all images."""
         overlaps = np.concatenate(results)
         return dict(SEG=float(overlaps.mean()) if len(overlaps) else np.nan)

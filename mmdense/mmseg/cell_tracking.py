@@ -11,17 +11,17 @@ from mmdense.registry import DATASETS
 
 @DATASETS.register_module()
 class CellDataset(BaseSegDataset):
-    """mmseg's, which names an index of ``indices`` that is not there.
+    """Data set of mmseg that checks ``indices``.
 
     Args:
         **kwargs: Of mmseg's BaseSegDataset.
 
     Raises:
-        ValueError: If ``indices`` has one beyond the images.
+        ValueError: If an index in ``indices`` is too large.
     """
 
     def load_data_list(self) -> list[dict]:
-        """The images and labels, in order of their names."""
+        """Return the images and labels, in order of their names."""
         images = super().load_data_list()
         self._check_indices(images)
         return images
@@ -54,12 +54,12 @@ class CellTrackingDataset(CellDataset):
 
     Args:
         data_root (str): Folder of the set.
-        sequences (Sequence[str]): Which sequences.
+        sequences (Sequence[str]): Names of the sequences.
         truth (str): ``'ST'`` or ``'GT'``.
         **kwargs: Of mmseg's BaseSegDataset, but what names files.
 
     Raises:
-        TypeError, ValueError: If ``sequences`` is no list of names, or
+        TypeError, ValueError: If ``sequences`` is not a list of names, or
             ``truth`` is another.
         FileNotFoundError: If a sequence has no frame with labels.
     """
@@ -86,7 +86,7 @@ class CellTrackingDataset(CellDataset):
             **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Frames with labels, sequence by sequence."""
+        """Return the frames with labels, sequence by sequence."""
         frames = []
         for sequence in self.sequences:
             folder = Path(self.data_root, sequence)

@@ -1,4 +1,4 @@
-"""The check of the maps that a decode head of mmseg is given."""
+"""Check of the input maps of a decode head."""
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -7,10 +7,10 @@ __all__ = ['CheckedInputs']
 
 
 class CheckedInputs:
-    """What a head gets has the channels that its config says.
+    """Mixin that checks that input maps have the channels of the config.
 
-    In front of one of mmseg's decode heads among the base classes. Without
-    it, other channels end in the error of the convolution that meets them.
+    Put it before a decode head of mmseg in the list of base classes. Without
+    it, wrong channels fail later in a convolution.
     """
 
     def _init_inputs(self, in_channels, in_index, input_transform) -> None:

@@ -1,4 +1,4 @@
-"""What our metrics share, and an evaluator of several that takes ``--out``."""
+"""Base of our metrics, and an evaluator of several that takes ``--out``."""
 from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -8,13 +8,12 @@ from mmdense.registry import EVALUATORS
 
 
 class SegMetric(BaseMetric):
-    """A metric that also takes what ``tools/test.py --out DIR`` sets.
+    """Base of metrics that take the options of ``tools/test.py --out DIR``.
 
     Args:
         output_dir (str, optional): Folder for the predicted label maps, as
             mmseg's ``IoUMetric`` writes them.
-        keep_results (bool): Set by mmseg's ``tools/test.py``, which nothing
-            of mmseg reads.
+        keep_results (bool): Set by mmseg's ``tools/test.py``; not used.
         **kwargs: Of mmengine's BaseMetric.
     """
 
@@ -30,7 +29,7 @@ class SegMetric(BaseMetric):
 
         Args:
             data_batch (dict): Not used.
-            data_samples (Sequence[dict]): What mmseg's segmentors return.
+            data_samples (Sequence[dict]): Predictions of mmseg's segmentors.
         """
         if self.writer is not None:
             self.writer.dataset_meta = self.dataset_meta
@@ -41,7 +40,7 @@ class SegMetric(BaseMetric):
 
 @EVALUATORS.register_module()
 class SegEvaluator(Evaluator):
-    """Several metrics as the one evaluator that mmseg's script wants.
+    """Several metrics as the one evaluator that mmseg's script takes.
 
     ``tools/test.py --out DIR`` of mmseg sets ``output_dir`` in
     ``test_evaluator``, which must be a dict for it.
@@ -63,7 +62,7 @@ class SegEvaluator(Evaluator):
 
 
 def _writer(output_dir):
-    """mmseg's metric as far as it writes predictions."""
+    """Return the part of mmseg's metric that writes predictions."""
     if output_dir is None:
         return None
     return IoUMetric(format_only=True, output_dir=output_dir)

@@ -31,11 +31,11 @@ class FoldedFCNHead(FCNHead):
         num_classes (int): Number of classes.
         upscale (int): The neck's ``upscale``.
         **kwargs: Of mmseg's ``BaseDecodeHead`` but ``channels``,
-            ``input_transform`` and ``dropout_ratio``. A loss may weigh or
-            rank pixels; it must not look at neighbouring ones.
+            ``input_transform`` and ``dropout_ratio``. A loss may weight or
+            rank pixels; it must not use neighbouring ones.
 
     Raises:
-        TypeError, ValueError: If a number is no positive integer; in
+        TypeError, ValueError: If a number is not a positive integer; in
             ``forward``, if the feature has other channels.
     """
 
@@ -77,12 +77,12 @@ class FoldedFCNHead(FCNHead):
         return x.reshape(n, grid * self.out_channels, h, w)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Logits on the fine grid, (N, out_channels, H * u, W * u)."""
+        """Predict logits on the fine grid, (N, out_channels, H * u, W * u)."""
         return unfold(self.coarse(inputs), self.upscale)
 
     def loss(self, inputs: tuple[Tensor, ...], batch_data_samples: list,
              train_cfg: dict) -> dict:
-        """The host's losses, computed between ``P`` and the folded labels."""
+        """Compute the host's losses between ``P`` and the folded labels."""
         coarse = self.coarse(inputs)
         size = [self.upscale * side for side in coarse.shape[-2:]]
         labels = self._stack_batch_gt(batch_data_samples)  # (N, 1, H, W)
@@ -93,7 +93,7 @@ class FoldedFCNHead(FCNHead):
             [SegDataSample(gt_sem_seg=PixelData(data=one)) for one in target])
 
     def _by_class(self, coarse: Tensor, classes: int) -> Tensor:
-        """(N, u^2 * K, H, W) to (N, K, u^2 * H, W).
+        """Rearrange (N, u^2 * K, H, W) to (N, K, u^2 * H, W).
 
         Images stay apart, so that a loss that is summed image by image means
         what it means on the fine grid.

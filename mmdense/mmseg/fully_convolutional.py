@@ -32,8 +32,8 @@ CLASSIFIERS = dict(
 class ConvolutionalClassifier(OwnValuesFirst):
     """A classifier as a backbone; `tools/convert_classifier.py` fills it.
 
-    Gives the image itself, whose size the head wants, and the maps at stride
-    8, 16 and 32; any image size works.
+    Returns the image itself, whose size the head needs, and the maps at stride
+    8, 16 and 32. Any image size works.
 
     Args:
         classifier (dict): ``type`` (``'AlexNet'``, ``'VGG16'`` or
@@ -42,7 +42,7 @@ class ConvolutionalClassifier(OwnValuesFirst):
         init_cfg (dict | list[dict], optional): As in mmengine.
 
     Raises:
-        TypeError: If ``classifier`` is no dict.
+        TypeError: If ``classifier`` is not a dict.
         ValueError: If the type is unknown.
     """
 
@@ -55,7 +55,7 @@ class ConvolutionalClassifier(OwnValuesFirst):
         self.network = CLASSIFIERS[options.pop('type')](**options)
 
     def classifier_key(self, name: str) -> str:
-        """The name in torchvision's classifier of our entry ``name``."""
+        """Return the name of our entry ``name`` in torchvision's model."""
         return self.network.classifier_key(name.removeprefix('network.'))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -67,16 +67,17 @@ class FCNSkipHead(CheckedInputs, BaseDecodeHead):
     """FCN-32s, FCN-16s and FCN-8s: logits of the size of the image.
 
     Args:
-        in_channels (Sequence[int]): Of the image, then of the maps, fine to
-            coarse.
-        in_index (Sequence[int]): Which of the backbone's outputs these are.
+        in_channels (Sequence[int]): Channels of the image, then of the maps,
+            fine to coarse.
+        in_index (Sequence[int]): Indices of these among the backbone's
+            outputs.
         upsampling (Sequence[dict]): As in
             :class:`~mmdense.modules.skip_fusion.SkipFusion`, coarse to fine.
         **kwargs: ``num_classes``, ``loss_decode``, ``ignore_index`` and
             ``sampler`` of mmseg's BaseDecodeHead.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If there is not one index a map, or not one upsampling.
     """
 
@@ -97,14 +98,14 @@ class FCNSkipHead(CheckedInputs, BaseDecodeHead):
                                  upsampling)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Image and maps to logits (N, classes, H, W) of the image's size."""
+        """Map image and maps to logits of its size, (N, classes, H, W)."""
         image, *maps = self._transform_inputs(inputs)
         return self.fusion(maps, image.shape[-2:])
 
 
 @HOOKS.register_module()
 class FineTuningCheckHook(Hook):
-    """Stops a training from nothing at a rate that is for fine-tuning.
+    """Hook that stops a training from scratch at a rate for fine-tuning.
 
     FCN-16s and FCN-8s go on from a coarser network, at a hundredth of its
     rate. Without ``load_from`` their scores start from zero and that rate
@@ -114,7 +115,7 @@ class FineTuningCheckHook(Hook):
         lr (float): Up to this rate a training must load a network.
 
     Raises:
-        ValueError: If ``lr`` is no positive number; before training, if
+        ValueError: If ``lr`` is not a positive number; before training, if
             nothing is loaded or resumed and the rate is not above it.
     """
 
@@ -126,7 +127,7 @@ class FineTuningCheckHook(Hook):
         """Compare what was loaded with the rates.
 
         Args:
-            runner (Runner): Has loaded what it was told to.
+            runner (Runner): The runner, with the checkpoint loaded.
         """
         if runner._load_from is not None or runner._resume:
             return

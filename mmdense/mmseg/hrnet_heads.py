@@ -31,12 +31,13 @@ class HRNetV2Head(CheckedInputs, FCNHead):
     W, 1x1, makes as many. The logits have a quarter of the image's sides.
 
     Args:
-        in_channels (list[int]): Of the streams, fine to coarse.
-        in_index (tuple[int]): Which of the backbone's outputs they are.
+        in_channels (list[int]): Channels of the streams, fine to coarse.
+        in_index (tuple[int]): Indices of the streams among the backbone's
+            outputs.
         **kwargs: Of mmseg's ``BaseDecodeHead``.
 
     Raises:
-        TypeError: If one is no list of integers.
+        TypeError: If an argument is not a list of integers.
         ValueError: If a stream has no channel, or not one index.
     """
 
@@ -64,12 +65,13 @@ class HRNetOCRHead(CheckedInputs, OCRHead):
     attends to the classes with keys of 256 channels.
 
     Args:
-        in_channels (list[int]): Of the streams, fine to coarse.
-        in_index (tuple[int]): Which of the backbone's outputs they are.
+        in_channels (list[int]): Channels of the streams, fine to coarse.
+        in_index (tuple[int]): Indices of the streams among the backbone's
+            outputs.
         **kwargs: Of mmseg's ``BaseDecodeHead``.
 
     Raises:
-        TypeError: If one is no list of integers.
+        TypeError: If an argument is not a list of integers.
         ValueError: If a stream has no channel, or not one index.
     """
 

@@ -35,7 +35,7 @@ class PointwiseASPPHead(CheckedInputs, ASPPHead):
             act_cfg=self.act_cfg)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Backbone maps to logits (N, classes, H, W)."""
+        """Map backbone maps to logits (N, classes, H, W)."""
         x = self._transform_inputs(inputs)
         pool = self.image_pool[1]
         if pool.with_norm:

@@ -1,4 +1,4 @@
-"""How mmsegmentation's networks are asked about an image."""
+"""Prediction with networks of mmsegmentation."""
 import numpy as np
 from mmseg.apis import inference_model
 from mmseg.structures import SegDataSample
@@ -12,14 +12,14 @@ __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 def predict(model: nn.Module, image: str | np.ndarray,
             boxes: np.ndarray | None) -> SegDataSample:
-    """A class for each pixel of the image; boxes mean nothing here."""
+    """Predict a class for each pixel of an image; boxes are not used."""
     # inference_model goes by the variable, a test by the data set's pipeline.
     model.cfg.test_pipeline = model.cfg.test_dataloader.dataset.pipeline
     return inference_model(model, image)
 
 
 def instances(sample: SegDataSample, names: list[str]) -> list[dict]:
-    """Of each class that is there its pixels, also as COCO run lengths."""
+    """Return the pixels of each class found, also as COCO run lengths."""
     labels = sample.pred_sem_seg.data[0].cpu().numpy()
     return [
         dict(
@@ -31,10 +31,10 @@ def instances(sample: SegDataSample, names: list[str]) -> list[dict]:
 
 
 def names(meta: dict) -> list[str]:
-    """Of the classes, in the network's order."""
+    """Return the names of the classes, in the network's order."""
     return list(meta['classes'])
 
 
 def drawing(threshold: float) -> dict:
-    """Every pixel is drawn: classes have no score here."""
+    """Draw every pixel: classes have no score."""
     return {}

@@ -42,9 +42,10 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
     training stops, below eight (per process, or of all with SyncBN) it warns.
 
     Args:
-        in_channels (Sequence[int]): Of the maps, fine to coarse.
-        channels (int): Of the attention's map and all that follow.
-        in_index (Sequence[int]): Which of the backbone's outputs they are.
+        in_channels (Sequence[int]): Channels of the maps, fine to coarse.
+        channels (int): Channels of the attention's map and all that follow.
+        in_index (Sequence[int]): Indices of these maps among the backbone's
+            outputs.
         attention (dict, optional): ``type`` (``'FeaturePyramidAttention'`` or
             ``'SqueezeExciteAttention'``) and that module's own options; None
             for the decoder alone (Table 3).
@@ -56,7 +57,7 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
             resize.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If neither part is there, the attention's type is
             unknown, or ``conv_cfg`` or ``act_cfg`` asks for another layer;
             in ``forward``, if the backbone's maps have other channels, or a
@@ -86,13 +87,14 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
             norm_cfg=norm_cfg,
             **kwargs)
         if self.conv_cfg is not None or self.act_cfg != dict(type='ReLU'):
-            raise ValueError('wants conv_cfg=None and act_cfg=dict('
-                             "type='ReLU'), the paper's layers, got "
+            raise ValueError("PyramidAttentionHead: conv_cfg must be None and "
+                             "act_cfg dict(type='ReLU'), as in the paper, got "
                              f'{self.conv_cfg} and {self.act_cfg}')
         *fine, width = self.in_channels
         if attention is None and (upsample is None or not fine):
-            raise ValueError('wants attention, or upsample and at least two '
-                             f'maps, got {attention} and {upsample} for '
+            raise ValueError('PyramidAttentionHead: attention must be set, or '
+                             f'upsample and at least two maps, got '
+                             f'{attention} and {upsample} for '
                              f'in_channels={self.in_channels}; the backbone '
                              'alone is an FCNHead with num_convs=0')
         self.attention = None
@@ -120,7 +122,7 @@ class PyramidAttentionHead(OwnValuesFirst, CheckedInputs, BaseDecodeHead):
         return ATTENTIONS[type](width, self.channels, norm=norm, **options)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Backbone maps, fine to coarse, to logits (N, classes, H, W)."""
+        """Map backbone maps, fine to coarse, to logits (N, classes, H, W)."""
         *fine, x = self._transform_inputs(inputs)
         if self.attention is not None:
             x = self.attention(x)

@@ -31,7 +31,7 @@ class SegmentationScores(SegMetric):
         **kwargs: Of :class:`~mmdense.mmseg.evaluation.SegMetric`.
 
     Raises:
-        TypeError: If ``ignore_index`` is no integer.
+        TypeError: If ``ignore_index`` is not an integer.
         ValueError: In ``process``, naming the image, if a label is neither a
             class nor ``ignore_index``.
     """
@@ -42,7 +42,7 @@ class SegmentationScores(SegMetric):
         self.ignore_index = ignore_index
 
     def judge(self, sample: dict) -> np.ndarray:
-        """The confusion matrix of one image.
+        """Compute the confusion matrix of one image.
 
         Args:
             sample (dict): Holds ``gt_sem_seg`` and ``pred_sem_seg``, data
@@ -62,7 +62,7 @@ class SegmentationScores(SegMetric):
             ) from error
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
-        """The scores of all images, in per cent; logs those of each class."""
+        """Return the scores of all images in %; log those of each class."""
         scores = segmentation_scores(sum(results))
         table = PrettyTable()
         table.add_column('class', self.dataset_meta['classes'])

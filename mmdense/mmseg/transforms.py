@@ -43,7 +43,7 @@ ENOUGH_MAPS = 10
 
 
 def _read_map(path: str, backend_args: dict | None) -> np.ndarray:
-    """A picture of integers (H, W) with all the bits of its file."""
+    """Read a picture of integers (H, W) with all the bits of its file."""
     content = fileio.get(path, backend_args=backend_args)
     # Pillow gives the indices of a palette and 16 bits as they are.
     picture = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
@@ -57,14 +57,14 @@ def _read_map(path: str, backend_args: dict | None) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class LoadLabels(BaseTransform):
-    """Reads ``gt_seg_map`` with all the bits of the file.
+    """Transform that reads ``gt_seg_map`` with all the bits of the file.
 
     mmseg's ``LoadAnnotations`` cuts every value to 8 bits, so that 0 and 256
     become one class. ``LabelsFromValues`` comes next. Without a label
     picture, as mmseg's inferencer runs a test pipeline, it does nothing.
 
     Args:
-        backend_args (dict, optional): Of mmengine's file backends.
+        backend_args (dict, optional): Options of mmengine's file backends.
 
     Raises:
         ValueError: On call, if the picture has several channels or holds
@@ -93,7 +93,7 @@ class LoadLabels(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LabelsFromValues(BaseTransform):
-    """Turns pixel values of a label picture into class indices.
+    """Transform from the pixel values of a label picture to class indices.
 
     Values above 255 need ``LoadLabels`` before this step. Without a label
     picture, as mmseg's inferencer runs a test pipeline, it does nothing.
@@ -102,7 +102,7 @@ class LabelsFromValues(BaseTransform):
         values (Sequence[int]): The value of each class, in order.
 
     Raises:
-        TypeError: If ``values`` is no list of integers.
+        TypeError: If ``values`` is not a list of integers.
         ValueError: If there are not 1 to 255 different ones, or one is none
             of a pixel of up to 16 bits; on call, if a pixel has none of them,
             or the label map was cut to 8 bits and a value has more.
@@ -114,8 +114,8 @@ class LabelsFromValues(BaseTransform):
             check_at_least(0, **{f'values[{k}]': value})
         if not 1 <= len(set(values)) == len(values) < 256 or \
                 max(values) > WHITE:
-            raise ValueError('values wants 1 to 255 different ones of at most '
-                             f'{WHITE}, got {values}')
+            raise ValueError('values must be 1 to 255 different ones of at '
+                             f'most {WHITE}, got {values}')
         self.values = list(values)
 
     def transform(self, results: dict) -> dict:
@@ -135,7 +135,7 @@ class LabelsFromValues(BaseTransform):
         classes = table[label.astype(np.int64).clip(-1, len(table) - 1)]
         strange = np.unique(label[classes == len(self.values)])
         if len(strange):
-            raise ValueError(f'{path}: wants pixels of {self.values}, got '
+            raise ValueError(f'{path}: pixels must be of {self.values}, got '
                              f'{strange.tolist()} too')
         results['gt_seg_map'] = classes
         return results
@@ -143,7 +143,7 @@ class LabelsFromValues(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadInstances(BaseTransform):
-    """Reads ``gt_instance_map``, the number of the cell at each pixel.
+    """Transform that reads ``gt_instance_map``, the cell at each pixel.
 
     The picture (PNG or TIFF, 8 or 16 bits) has 0 outside cells. It is the
     file of ``seg_map_path`` or, where that holds classes, the file of the
@@ -153,10 +153,10 @@ class LoadInstances(BaseTransform):
     Args:
         folder (str, optional): Folder beside that of the label pictures, as
             ``'instance'`` for ``train/label/0.png``.
-        backend_args (dict, optional): Of mmengine's file backends.
+        backend_args (dict, optional): Options of mmengine's file backends.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: On call, if the picture has several channels, negative
             numbers or more than 65535 cells.
     """
@@ -195,7 +195,7 @@ class LoadInstances(BaseTransform):
 
 @TRANSFORMS.register_module()
 class MaskFromInstances(BaseTransform):
-    """Makes or cuts ``gt_seg_map`` so that background parts all cells.
+    """Transform that separates all cells in ``gt_seg_map`` by background.
 
     A pixel of a cell becomes background if another cell is within ``margin``
     pixels of it, in rows and in columns: two cells that touch are parted by
@@ -211,8 +211,8 @@ class MaskFromInstances(BaseTransform):
         ignore_index (int): Pixels of this label keep it.
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If one is negative.
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is negative.
         KeyError: On call, if there are labels and no ``LoadInstances`` came
             before.
     """
@@ -252,7 +252,7 @@ class MaskFromInstances(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BorderWeights(BaseTransform):
-    """Adds ``gt_weight_map``, U-Net's loss weights of the label map.
+    """Transform that adds ``gt_weight_map``, the loss weights of U-Net.
 
     It goes before any change of the label map, so that it is computed once a
     picture; later steps change it with the other ``seg_fields``.
@@ -272,12 +272,12 @@ class BorderWeights(BaseTransform):
             but its maps.
 
     Raises:
-        TypeError, ValueError: If one is none of these.
+        TypeError, ValueError: If an option is out of range.
     """
 
     def __init__(self, cache_dir: str | None = None, **options):
         if not isinstance(cache_dir, str | Path | None):
-            raise TypeError(f'cache_dir wants a path, got {cache_dir!r}')
+            raise TypeError(f'cache_dir must be a path, got {cache_dir!r}')
         if options.get('instances') is not None:
             raise TypeError('instances must come from LoadInstances, got '
                             f'{type(options["instances"]).__name__}')
@@ -332,7 +332,7 @@ class BorderWeights(BaseTransform):
 
 
 def _cached(path, shape):
-    """The map in a file; None if it is not there or was cut short."""
+    """Read the map in a file; None if it is missing or cut off."""
     try:
         return np.fromfile(path, np.float32).reshape(shape)
     except (FileNotFoundError, ValueError):
@@ -341,7 +341,7 @@ def _cached(path, shape):
 
 @TRANSFORMS.register_module()
 class ElasticDeformation(BaseTransform):
-    """Bends image and maps alike by smooth random displacements.
+    """Transform that deforms image and maps by smooth random displacements.
 
     Displacement vectors on a coarse grid are drawn from a normal
     distribution and interpolated bicubically (see
@@ -354,8 +354,8 @@ class ElasticDeformation(BaseTransform):
         grid (int): Grid points in either direction, at least 2.
 
     Raises:
-        TypeError: If ``grid`` is no integer.
-        ValueError: If one is smaller.
+        TypeError: If ``grid`` is not an integer.
+        ValueError: If an argument is too small.
     """
 
     def __init__(self, std: float = 10, grid: int = 3):
@@ -382,7 +382,7 @@ class ElasticDeformation(BaseTransform):
 
 @TRANSFORMS.register_module()
 class MirrorPad(BaseTransform):
-    """Mirrors image and maps outwards, as far as a network loses of them.
+    """Transform that pads image and maps by mirroring.
 
     A crop of the result then has true pixels at all places the network gives
     an output for.
@@ -391,7 +391,7 @@ class MirrorPad(BaseTransform):
         context (int): Pixels on each side.
 
     Raises:
-        TypeError: If it is no integer.
+        TypeError: If it is not an integer.
         ValueError: If it is negative.
     """
 
@@ -411,7 +411,7 @@ class MirrorPad(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackInstanceSegInputs(PackSegInputs):
-    """mmseg's, with ``gt_instance_map`` as a field of the data sample.
+    """mmseg's ``PackSegInputs`` with ``gt_instance_map`` in the data sample.
 
     For metrics that count cells. An image without labels is packed as mmseg
     packs it.
@@ -432,7 +432,7 @@ class PackInstanceSegInputs(PackSegInputs):
 
 @TRANSFORMS.register_module()
 class PackWeightedSegInputs(PackSegInputs):
-    """mmseg's, with ``gt_weight_map`` as a field of the data sample.
+    """mmseg's ``PackSegInputs`` with ``gt_weight_map`` in the data sample.
 
     Raises:
         KeyError: If no ``BorderWeights`` came before.
@@ -440,8 +440,8 @@ class PackWeightedSegInputs(PackSegInputs):
 
     def transform(self, results: dict) -> dict:
         if WEIGHTS not in results:
-            raise KeyError(f'{WEIGHTS}: PackWeightedSegInputs wants '
-                           'BorderWeights earlier in the pipeline')
+            raise KeyError(f'PackWeightedSegInputs: {WEIGHTS} must be '
+                           'there: put BorderWeights earlier in the pipeline')
         packed = super().transform(results)
         _add_map(packed, results, WEIGHTS, None)
         return packed

@@ -26,7 +26,7 @@ class ProbabilityTTAModel(BaseTTAModel):
     def merge_preds(
             self, data_samples_list: list[list[SegDataSample]]
     ) -> list[SegDataSample]:
-        """One sample an image, of the samples of its views."""
+        """Merge the samples of the views of each image."""
         return [self._merge(views) for views in data_samples_list]
 
     def _merge(self, views):

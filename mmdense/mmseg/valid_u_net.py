@@ -30,13 +30,13 @@ class ValidUNet(BaseModule):
     """U-Net with unpadded convolutions: one map, smaller than the image.
 
     Args:
-        init_cfg (dict, optional): Of mmengine, for pretrained weights.
+        init_cfg (dict, optional): As in mmengine, for pretrained weights.
         **kwargs: Of :class:`~mmdense.modules.u_net.UNet`.
 
     Attributes:
         context (int): Pixels lost on each side of the image.
         alignment (int): The total stride.
-        in_channels (int): Of the image.
+        in_channels (int): Channels of the image.
     """
 
     def __init__(self, init_cfg: dict | None = None, **kwargs):
@@ -51,7 +51,7 @@ class ValidUNet(BaseModule):
 
 
 class WeightMapSampler:
-    """A pixel sampler of mmseg that brings the weight maps to the loss.
+    """Pixel sampler of mmseg that passes the weight maps to the loss.
 
     Args:
         sampler (BasePixelSampler, optional): Another one, whose weights are
@@ -66,7 +66,7 @@ class WeightMapSampler:
         self.weights = None
 
     def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
-        """Weights of the pixels, (N, H, W)."""
+        """Return the weights of the pixels, (N, H, W)."""
         if self.sampler is None:
             return self.weights
         return self.weights * self.sampler.sample(seg_logit, seg_label)
@@ -84,13 +84,14 @@ class ValidConvHead(CheckedInputs, BaseDecodeHead):
     and the sign it leaves out.
 
     Args:
-        in_channels (int): Of the backbone's map.
+        in_channels (int): Channels of the backbone's map.
         weighted (bool): Whether data samples bring a weight map.
-        init_cfg (dict): By default the paper's N(0, sqrt(2 / in_channels)).
+        init_cfg (dict): As in mmengine; by default the paper's N(0, sqrt(2 /
+            in_channels)).
         **kwargs: Of mmseg's BaseDecodeHead.
 
     Raises:
-        TypeError: If ``in_channels`` is no integer.
+        TypeError: If ``in_channels`` is not an integer.
         ValueError: If it is below 1; on a loss of samples whose weight map
             has another size than the label map.
     """
@@ -112,12 +113,12 @@ class ValidConvHead(CheckedInputs, BaseDecodeHead):
             self.sampler = WeightMapSampler(self.sampler)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Backbone maps to logits (N, classes, H, W)."""
+        """Map backbone maps to logits (N, classes, H, W)."""
         return self.cls_seg(self._transform_inputs(inputs))
 
     def loss_by_feat(self, seg_logits: Tensor,
                      batch_data_samples: list) -> dict[str, Tensor]:
-        """Losses and pixel accuracy in the middle of the label maps."""
+        """Compute losses and accuracy in the middle of the label maps."""
         size = seg_logits.shape[2:]
         labels = self._stack_batch_gt(batch_data_samples)
         if self.weighted:
@@ -136,7 +137,7 @@ class ValidConvHead(CheckedInputs, BaseDecodeHead):
 
     def predict_by_feat(self, seg_logits: Tensor,
                         batch_img_metas: list[dict]) -> Tensor:
-        """Refuses: mmseg would stretch the middle over the whole image."""
+        """Raise: mmseg would stretch the middle over the whole image."""
         raise NotImplementedError(
             'ValidConvHead predicts in an mmdense.OverlapTileSegmentor alone: '
             'its logits cover the middle of the image')
@@ -144,25 +145,25 @@ class ValidConvHead(CheckedInputs, BaseDecodeHead):
 
 @MODELS.register_module()
 class OverlapTileSegmentor(EncoderDecoder):
-    """mmseg's, which predicts images of any size from overlapping tiles.
+    """Segmentor that predicts images of any size from overlapping tiles.
 
     ``test_cfg=dict(tile=(572, 572))`` is the size of the tiles; missing
-    context at the image's border is mirrored. The backbone says what it
-    loses: ``context`` and ``alignment``, as ``ValidUNet``.
+    context at the image's border is mirrored. The backbone must have
+    ``context`` and ``alignment``, as ``ValidUNet``.
 
     Raises:
-        ValueError: If the backbone does not say it, or ``mean`` or ``std`` of
-            the data preprocessor has not one number for each channel of the
-            image; in ``loss``, if images were filled up with zeros, which
-            the network would take for image; in ``inference``, if
-            ``test_cfg`` has no tile.
+        ValueError: If the backbone does not have them, or ``mean`` or ``std``
+            of the data preprocessor has not one number for each channel of the
+            image; in ``loss``, if images were padded with zeros, which the
+            network would treat as image; in ``inference``, if ``test_cfg`` has
+            no tile.
     """
 
     def __init__(self, backbone: dict, *args, **kwargs):
         super().__init__(backbone, *args, **kwargs)
         for name in ('context', 'alignment'):
             if not hasattr(self.backbone, name):
-                raise ValueError(f'backbone wants one with {name}, as '
+                raise ValueError(f'backbone must be one with {name}, as '
                                  'mmdense.ValidUNet, got '
                                  f'{type(self.backbone).__name__}')
         channels = getattr(self.backbone, 'in_channels', None)
@@ -178,7 +179,7 @@ class OverlapTileSegmentor(EncoderDecoder):
 
     def loss(self, inputs: Tensor,
              data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """As mmseg's, of images without a filling of zeros."""
+        """Compute the loss; raise if images were padded with zeros."""
         for sample in data_samples:
             if any(sample.metainfo.get('padding_size', ())):
                 raise ValueError(
@@ -192,10 +193,10 @@ class OverlapTileSegmentor(EncoderDecoder):
         return super().loss(inputs, data_samples)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Images (N, C, H, W) to logits (N, classes, H, W)."""
+        """Map images (N, C, H, W) to logits (N, classes, H, W)."""
         check_options(test_cfg=self.test_cfg)
         if 'tile' not in self.test_cfg:
-            raise ValueError(f'test_cfg wants a tile (height, width), got '
+            raise ValueError(f'test_cfg must have a tile (height, width), got '
                              f'{self.test_cfg}')
         return overlap_tile(self._forward, inputs, self.test_cfg['tile'],
                             self.backbone.context, self.backbone.alignment)

@@ -17,11 +17,12 @@ from mmdense.ops import adaptive_dilated_conv2d
 
 
 def read_old_bias(state_dict: dict, prefix: str) -> None:
-    """Turn the bias of an older checkpoint into the offset from 1 it is now.
+    """Convert the bias of an older checkpoint to an offset from 1.
 
     Args:
-        state_dict (dict): Holds ``bias`` where it is older; changed in place.
-        prefix (str): What its names begin with, the dot included.
+        state_dict (dict): Changed in place if it holds ``bias``, as older ones
+            do.
+        prefix (str): Prefix of the names, with the dot.
     """
     bias = state_dict.pop(f'{prefix}bias', None)
     if bias is not None:
@@ -64,12 +65,12 @@ class HiddenLinear(nn.Module):
                     values.uniform_(-bound, bound, generator=generator))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_features) to (N, out_features)."""
+        """Map (N, in_features) to (N, out_features)."""
         return F.linear(x, self.weight, self.bias)
 
 
 class RateLinear(nn.Module):
-    """The fully connected layer rates come from: ``1 + offset + x W^T``.
+    """The fully connected layer for the rates: ``1 + offset + x W^T``.
 
     The bias of the paper's layer is ``1 + offset``. Weight decay, which
     pulls every parameter to 0, so pulls the rates to 1, the plain
@@ -94,7 +95,7 @@ class RateLinear(nn.Module):
         nn.init.zeros_(self.offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_features) to (N, out_features)."""
+        """Map (N, in_features) to (N, out_features)."""
         return F.linear(x, self.weight, self.offset) + 1
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
@@ -142,8 +143,9 @@ class DilationRateRegression(nn.Module):
                 isinstance(rate_bounds, tuple | list) and len(rate_bounds) == 2
                 and all(isinstance(bound, Real) for bound in rate_bounds)
                 and rate_bounds[0] <= 1 <= rate_bounds[1]):
-            raise ValueError('rate_bounds wants (smallest, largest) with the '
-                             f'initial rate 1 between, got {rate_bounds!r}')
+            raise ValueError('rate_bounds must be (smallest, largest) with '
+                             'the initial rate 1 between, got '
+                             f'{rate_bounds!r}')
         self.rate_bounds = rate_bounds
         self.fc1 = HiddenLinear(channels, max(1, int(channels * hidden_ratio)))
         self.fc2 = RateLinear(self.fc1.out_features, groups_of_rates)
@@ -212,7 +214,8 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
             ``in_channels``; None gives every input channel its own (the
             paper's setting).
         hidden_ratio (float): See :class:`DilationRateRegression`.
-        rate_bounds (tuple[float, float], optional): Likewise.
+        rate_bounds (tuple[float, float], optional): See
+            :class:`DilationRateRegression`.
 
     Raises:
         ValueError: If the kernel is even, g does not divide ``in_channels``,
@@ -244,16 +247,16 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
         name = type(self).__name__
         if any(k % 2 == 0 for k in self.kernel_size):
             raise ValueError(
-                f'{name} wants an odd kernel_size, got {self.kernel_size}')
+                f'{name}: kernel_size must be odd, got {self.kernel_size}')
         if padding_mode != 'zeros':
-            raise ValueError(f"{name} wants padding_mode='zeros', got "
+            raise ValueError(f"{name}: padding_mode must be 'zeros', got "
                              f'{padding_mode!r}')
         if groups_of_rates is None:
             groups_of_rates = in_channels
         check_positive(groups_of_rates=groups_of_rates)
         if in_channels % groups_of_rates:
             raise ValueError(
-                f'{name} wants groups_of_rates dividing in_channels = '
+                f'{name}: groups_of_rates must divide in_channels = '
                 f'{in_channels}, got {groups_of_rates}')
         self.rate_regression = DilationRateRegression(
             in_channels, groups_of_rates, hidden_ratio, rate_bounds)

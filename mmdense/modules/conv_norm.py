@@ -1,4 +1,4 @@
-"""Convolution with batch norm, as every convolution of a decoder here is."""
+"""Convolution with batch norm, as in every decoder here."""
 from collections.abc import Callable
 
 import torch
@@ -19,7 +19,7 @@ def conv_norm(in_channels: int,
               kernel_size: int,
               norm: Norm = nn.BatchNorm2d,
               relu: bool = True) -> nn.Sequential:
-    """Bias-free convolution that keeps the size, norm and maybe ReLU.
+    """Build a bias-free convolution that keeps the size, a norm, maybe ReLU.
 
     Args:
         in_channels (int): Channels of the input.
@@ -32,7 +32,7 @@ def conv_norm(in_channels: int,
         nn.Sequential: Children 0 (convolution), 1 (norm) and maybe 2 (ReLU).
 
     Raises:
-        TypeError: If a size is no integer, or ``norm`` cannot be called.
+        TypeError: If a size is not an integer, or ``norm`` cannot be called.
         ValueError: If ``kernel_size`` is even or below 1: padding could not
             keep the size.
     """
@@ -41,10 +41,10 @@ def conv_norm(in_channels: int,
         out_channels=out_channels,
         kernel_size=kernel_size)
     if kernel_size % 2 == 0:
-        raise ValueError('kernel_size wants a positive odd number, got '
+        raise ValueError('kernel_size must be a positive odd number, got '
                          f'{kernel_size}')
     if not callable(norm):
-        raise TypeError(f'norm wants what makes a norm from its channels, got '
+        raise TypeError(f'norm must make a norm of a number of channels, got '
                         f'{norm!r}')
     layers = [
         nn.Conv2d(
@@ -61,7 +61,7 @@ def conv_norm(in_channels: int,
 
 
 def init_conv_norms(module: nn.Module) -> None:
-    """Give what :func:`conv_norm` made in ``module`` its initial values.
+    """Set the initial values of what :func:`conv_norm` made in ``module``.
 
     He initialisation for the convolutions, and for their biases where there
     are any zero; one and zero for the norms.
@@ -76,7 +76,7 @@ def init_conv_norms(module: nn.Module) -> None:
 
 
 def init_norm(norm: nn.Module) -> None:
-    """One and zero for what a norm multiplies with and adds, if it does."""
+    """Set weights of a norm to one and its biases to zero, if it has any."""
     if norm.weight is not None:
         nn.init.ones_(norm.weight)
         nn.init.zeros_(norm.bias)
@@ -84,13 +84,14 @@ def init_norm(norm: nn.Module) -> None:
 
 def check_values(norm: nn.Module, x: Tensor, part: str,
                  way_out: str = '') -> None:
-    """Refuse a batch norm that trains on one value a channel; warn of few.
+    """Raise if a batch norm trains on one value a channel; warn of few.
 
     Args:
-        norm (nn.Module): Any norm; those that need no other image pass.
-        x (Tensor): Of the size of its input, (N, C, H, W).
-        part (str): Of the network, for messages.
-        way_out (str): What else than more images may help.
+        norm (nn.Module): Any norm; a norm that does not use other images is
+            not checked.
+        x (Tensor): A tensor of the size of its input, (N, C, H, W).
+        part (str): Name of the part of the network, for messages.
+        way_out (str): Another remedy than more images, for messages.
 
     Raises:
         ValueError: If the norm trains on one value a channel. Below
@@ -125,16 +126,16 @@ def run_on_few(block: nn.Sequential, x: Tensor, *text: str) -> Tensor:
 
 
 def resize_like(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:
-    """Bilinear resize of (N, C, h, w) to the height and width of ``like``.
+    """Resize (N, C, h, w) bilinearly to the height and width of ``like``.
 
     Raises:
-        TypeError, ValueError: If ``x`` or ``like`` is no feature map, or
-            ``align_corners`` no bool.
+        TypeError, ValueError: If ``x`` or ``like`` is not a feature map, or
+            ``align_corners`` is not a bool.
     """
     check_map(x, None)
     check_map(like, None, 'like')
     if not isinstance(align_corners, bool):
-        raise TypeError('align_corners wants a bool, got '
+        raise TypeError('align_corners must be a bool, got '
                         f'{type(align_corners).__name__}')
     if x.shape[-2:] == like.shape[-2:]:
         return x

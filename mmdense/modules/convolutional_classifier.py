@@ -37,9 +37,9 @@ class _Classifier(nn.Module):
             for those whose weights were matrices.
 
     Raises:
-        TypeError: If the dropout or a width is no number.
-        ValueError: If the dropout is no share, or a width is below 1; on
-            call, if the image is not (N, 3, H, W).
+        TypeError: If the dropout or a width is not a number.
+        ValueError: If the dropout is not from 0 to 1, or a width is below 1;
+            on call, if the image is not (N, 3, H, W).
     """
     kept = ()
     classifier = {}
@@ -50,7 +50,7 @@ class _Classifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def init_weights(self) -> None:
-        """He initialisation; norms as they are, biases zero."""
+        """Apply He initialisation; norms as they are, biases zero."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity='relu')
@@ -58,12 +58,12 @@ class _Classifier(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def classifier_key(self, name: str) -> str:
-        """The name in torchvision's classifier of our entry ``name``."""
+        """Return the name of our entry ``name`` in torchvision's model."""
         layer, _, rest = name.partition('.')
         return f'{self.classifier.get(layer, layer)}.{rest}'
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The image and the maps of stride 8, 16 and 32."""
+        """Return the image and the maps of stride 8, 16 and 32."""
         check_map(image, 3, 'image')
         maps, x = [image], image
         for name, layer in self.features.named_children():
@@ -88,7 +88,7 @@ class ConvolutionalAlexNet(_Classifier):
 
     Args:
         torchvision_layers (bool): Layers that torchvision's weights fit.
-        dropout (float): Behind fc6 and fc7, while training.
+        dropout (float): Dropout after fc6 and fc7 in training.
     """
     kept = ('2', '5')
     classifier = {'fc6': 'classifier.1', 'fc7': 'classifier.4'}
@@ -133,7 +133,7 @@ class ConvolutionalVGG16(_Classifier):
         base_channels (int): Width of the first block, 64 in the paper; the
             others are 2, 4, 8 and 8 times that.
         fc_channels (int): Width of fc6 and fc7.
-        dropout (float): Behind fc6 and fc7, while training.
+        dropout (float): Dropout after fc6 and fc7 in training.
     """
     kept = ('16', '23')
     classifier = {'fc6': 'classifier.0', 'fc7': 'classifier.3'}
@@ -179,11 +179,11 @@ class ConvolutionalGoogLeNet(_Classifier):
     the 907 of Table 1 describe the classifier, which has it. torchvision's
     layers differ from the original: batch norms instead of biases and of the
     two local response norms, 3x3 kernels in the 5x5 branches and a 2x2 last
-    pool. Its weights want images in [-1, 1].
+    pool. Its weights need images in [-1, 1].
 
     Args:
         torchvision_layers (bool): Layers that torchvision's weights fit.
-        dropout (float): Of the last map, while training.
+        dropout (float): Dropout of the last map in training.
     """
     kept = ('maxpool2', 'maxpool3')
 

@@ -47,7 +47,7 @@ class FeaturePyramidAttention(nn.Module):
             coarse: ``(7, 5, 3)`` is the paper's C357, ``(3, 3, 3)`` its C333.
         pooling (str): ``'average'`` (AVE) or ``'max'`` (MAX).
         global_pooling (bool): Whether there is a context branch (GP).
-        align_corners (bool): Of every bilinear resizing.
+        align_corners (bool): Option of every bilinear resizing.
         norm (Callable[[int], nn.Module]): Makes a norm from its channels.
 
     Raises:
@@ -72,10 +72,10 @@ class FeaturePyramidAttention(nn.Module):
             pyramid_channels=pyramid_channels)
         check_sequence(kernel_sizes=kernel_sizes)
         if not kernel_sizes:
-            raise ValueError('kernel_sizes wants one kernel per pyramid '
+            raise ValueError('kernel_sizes must have one kernel per pyramid '
                              'level, got none')
         if pooling not in POOLINGS:
-            raise ValueError(f'pooling wants one of {sorted(POOLINGS)}, got '
+            raise ValueError(f'pooling must be one of {sorted(POOLINGS)}, got '
                              f'{pooling!r}')
         self.pooling = pooling
         self.align_corners = align_corners
@@ -105,7 +105,7 @@ class FeaturePyramidAttention(nn.Module):
                 f'align_corners={self.align_corners}')
 
     def pyramid(self, x: Tensor) -> Tensor:
-        """Weights of every pixel of ``x``, (N, out_channels or 1, H, W)."""
+        """Compute weights of each pixel, (N, out_channels or 1, H, W)."""
         pool = POOLINGS[self.pooling]
         levels, y = [], x
         for down in self.down:
@@ -120,7 +120,7 @@ class FeaturePyramidAttention(nn.Module):
         return resize_like(self.project(y), x, self.align_corners)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         check_map(x, self.value[0].in_channels)
         out = self.value(x) * self.pyramid(x)
         if self.context is not None:

@@ -31,12 +31,12 @@ class ChannelShift(nn.Module):
 
     Args:
         channels (int): K.
-        std (float): Of the normal distribution the offsets start from, in
-            pixels. The paper names none. Two reasons against zero: it is a
-            kink of bilinear interpolation, where only the slope on one side
-            is seen, and channels that all look at the same place all get the
-            same gradient. One pixel lets the slopes of a whole neighbourhood
-            be seen.
+        std (float): Standard deviation of the initial offsets, normally
+            distributed, in pixels. The paper names none. Two reasons against
+            zero: it is a kink of bilinear interpolation, where only the slope
+            on one side is seen, and channels that all look at the same place
+            all get the same gradient. One pixel lets the slopes of a whole
+            neighbourhood be seen.
     """
 
     def __init__(self, channels: int, std: float = 1.0):
@@ -54,14 +54,14 @@ class ChannelShift(nn.Module):
         return f'{len(self.offset)}, std={self.std}'
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, K, H, W) to the same."""
+        """Map (N, K, H, W) to the same."""
         check_map(x, self.offset.shape[0])
         return channel_shift(x, -self.offset)
 
     def outside(self, size: tuple[int, int]) -> int:
-        """How many channels have left a map of this (H, W).
+        """Count the channels that are shifted out of a map of this (H, W).
 
-        They give zeros, get no gradient and never come back.
+        They read zeros, get no gradient and never come back.
         """
         limit = self.offset.new_tensor(size)
         return int((self.offset.detach().abs() >= limit).any(1).sum())
@@ -72,14 +72,14 @@ class ChannelShift(nn.Module):
         there = state_dict.get(f'{prefix}offset')
         if there is not None and there.shape != self.offset.shape:
             raise ValueError(
-                f'{prefix}offset wants {len(self.offset)} x 2 offsets '
-                f'(shift channels K = {len(self.offset)}), the checkpoint '
-                f'has {tuple(there.shape)}')
+                f'{prefix}offset must be {len(self.offset)} x 2 offsets '
+                f'(shift channels K = {len(self.offset)}), got '
+                f'{tuple(there.shape)} from the checkpoint')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 class CorrelationAttention(nn.Module):
-    """Say at every position how much each shifted channel is wanted there.
+    """Weight each shifted channel at every position.
 
     Equation 6: ``f = softplus(W P)``, divided by its sum over all positions;
     or, in the light network, ``sigmoid(W P)``.
@@ -95,7 +95,7 @@ class CorrelationAttention(nn.Module):
         check_positive(channels=channels, shift_channels=shift_channels)
         if kind not in ATTENTIONS[:2]:
             raise ValueError(
-                f'kind wants one of {ATTENTIONS[:2]}, got {kind!r}')
+                f'kind must be one of {ATTENTIONS[:2]}, got {kind!r}')
         self.kind = kind
         self.conv = nn.Conv2d(channels, shift_channels, 1, bias=False)
 
@@ -103,7 +103,7 @@ class CorrelationAttention(nn.Module):
         return f'kind={self.kind}'
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, K, H, W), values in (0, 1)."""
+        """Map (N, C, H, W) to (N, K, H, W), values in (0, 1)."""
         check_map(x, self.conv.in_channels)
         x = self.conv(x)
         if self.kind == 'sigmoid':
@@ -130,7 +130,7 @@ class FeatureShiftModule(Insertable):
 
     Raises:
         ValueError: If a number of channels is below 1 or the attention is
-            none of these.
+            unknown.
     """
 
     def __init__(self,
@@ -143,7 +143,7 @@ class FeatureShiftModule(Insertable):
         check_positive(channels=channels, shift_channels=shift_channels)
         check_spread(offset_std=offset_std)
         if attention not in ATTENTIONS:
-            raise ValueError(f'attention wants one of {ATTENTIONS}, got '
+            raise ValueError(f'attention must be one of {ATTENTIONS}, got '
                              f'{attention!r}')
         self.alpha = nn.Conv2d(channels, shift_channels, 1, bias=False)
         self.shift = (
@@ -159,7 +159,7 @@ class FeatureShiftModule(Insertable):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Convolutions that keep the variance, norms 1 and 0."""
+        """Set convolutions to keep the variance, norms to 1 and 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity='linear')
@@ -169,7 +169,7 @@ class FeatureShiftModule(Insertable):
                 module.init_weights()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same; ``x`` itself while not inserted."""
+        """Map (N, C, H, W) to the same; ``x`` itself while not inserted."""
         check_map(x, self.alpha.in_channels)
         if not self.is_inserted:
             return x

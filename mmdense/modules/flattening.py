@@ -15,7 +15,7 @@ from mmdense.modules.rearrangement import Rearrangement, channel_shuffle
 
 
 def _check_divides(name: str, groups: int, channels: int) -> None:
-    """Refuse ``groups`` that do not divide ``channels``, naming those near."""
+    """Raise unless ``groups`` divides ``channels``."""
     check_positive(in_channels=channels, **{name: groups})
     if channels % groups == 0:
         return
@@ -32,7 +32,7 @@ def _check_geometry(kernel_size: int, stride: int, multiplier: int) -> None:
         kernel_size=kernel_size, stride=stride, multiplier=multiplier)
     if kernel_size % 2 == 0:
         raise ValueError(
-            f'kernel_size wants a positive odd number, got {kernel_size}')
+            f'kernel_size must be a positive odd number, got {kernel_size}')
 
 
 def _init_conv(conv: nn.Conv2d, nonlinearity: str) -> None:
@@ -42,7 +42,7 @@ def _init_conv(conv: nn.Conv2d, nonlinearity: str) -> None:
 
 
 def _warn_of_lost_inputs(channels: int, first: int, second: int) -> None:
-    """Say how many inputs an output sees, if not all.
+    """Warn if an output does not see all inputs.
 
     The shuffle deals the groups of the first convolution out in turn, so the
     ``channels / second`` neighbours that a group of the second one reads come
@@ -79,8 +79,8 @@ class DepthwiseSeparableGroupConv(nn.Module):
             and ``g2``, those of the channel shuffle after it.
         groups_second (int): ``g3``, groups of the second pointwise
             convolution.
-        kernel_size (int): Of the depthwise convolution, odd.
-        stride (int): Of the depthwise convolution.
+        kernel_size (int): Kernel size of the depthwise convolution, odd.
+        stride (int): Stride of the depthwise convolution.
         multiplier (int): Output channels over input channels.
         activation (str): ``'PReLU'`` (channel-wise, slopes 1 at the start) or
             ``'ReLU'``, after the first pointwise convolution.
@@ -108,7 +108,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
         _warn_of_lost_inputs(in_channels, groups_first, groups_second)
         if activation not in ('PReLU', 'ReLU'):
             raise ValueError(
-                f"activation wants 'PReLU' or 'ReLU', got {activation!r}")
+                f"activation must be 'PReLU' or 'ReLU', got {activation!r}")
         self.out_channels = multiplier * in_channels
         self.groups_first = groups_first
         self.depthwise = nn.Conv2d(
@@ -136,7 +136,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Slopes 1 (Section IV-A.2); the paper names no other value."""
+        """Set slopes to 1 (Section IV-A.2); the paper names no other value."""
         _init_conv(self.depthwise, 'linear')
         _init_conv(self.first, 'linear')
         _init_conv(self.second, 'relu')
@@ -146,7 +146,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
             nn.init.ones_(self.activation.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, multiplier * C, H / stride, W / stride)."""
+        """Map (N, C, H, W) to (N, multiplier * C, H / stride, W / stride)."""
         check_map(x, self.depthwise.in_channels)
         x = self.depthwise_norm(self.depthwise(x))
         x = self.activation(self.first_norm(self.first(x)))
@@ -155,7 +155,7 @@ class DepthwiseSeparableGroupConv(nn.Module):
 
 
 class RegularConv(nn.Module):
-    """What the DWSGConv layer is compared with: a dense 1x1 convolution.
+    """A dense 1x1 convolution, with which DWSGConv is compared.
 
     Table II, "Regular 1x1 conv": it takes the place of the whole layer, the
     depthwise convolution included. The paper's 4.19 M counts the convolution
@@ -187,7 +187,7 @@ class RegularConv(nn.Module):
         init_norm(self.norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, multiplier * C, H, W)."""
+        """Map (N, C, H, W) to (N, multiplier * C, H, W)."""
         check_map(x, self.conv.in_channels)
         return self.relu(self.norm(self.conv(x)))
 
@@ -204,7 +204,7 @@ class FlatteningModule(nn.Module):
             order; ``dict(regular=True)`` makes a :class:`RegularConv` instead
             and takes its arguments.
         rearrangement (str): Kind of :class:`Rearrangement`.
-        seed (int): Of the random permutation; other kinds ignore it.
+        seed (int): Seed of the random permutation; other kinds ignore it.
         norm (Callable[[int], nn.Module]): Makes each norm of the layers.
 
     Attributes:
@@ -226,13 +226,13 @@ class FlatteningModule(nn.Module):
         super().__init__()
         check_sequence(layers=layers)
         if not layers:
-            raise ValueError('layers wants at least one layer, got none')
+            raise ValueError('layers must have at least one layer, got none')
         self.in_channels = in_channels
         self.layers = nn.ModuleList()
         channels = in_channels
         for index, arguments in enumerate(layers):
             if not isinstance(arguments, dict):
-                raise TypeError(f'layers[{index}] wants a dict, got '
+                raise TypeError(f'layers[{index}] must be a dict, got '
                                 f'{type(arguments).__name__}')
             arguments = dict(arguments)
             layer = RegularConv if arguments.pop('regular', False) \
@@ -252,7 +252,7 @@ class FlatteningModule(nn.Module):
             layer.init_weights()
 
     def coarse(self, x: Tensor) -> Tensor:
-        """The descriptors still stacked along the channels.
+        """Return the descriptors stacked along the channels.
 
         Args:
             x (Tensor): Coarse features, shape (N, in_channels, H, W).
@@ -266,7 +266,7 @@ class FlatteningModule(nn.Module):
         return self.rearrangement.position_major(self._convolve(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H * u/s, W * u/s)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H u/s, W u/s)."""
         return self.rearrangement(self._convolve(x))
 
     def _convolve(self, x: Tensor) -> Tensor:

@@ -30,9 +30,9 @@ class GlobalAttentionUpsample(nn.Module):
         low_channels (int): Channels of the fine map.
         high_channels (int): Channels of the coarse map.
         out_channels (int): Channels of the output.
-        kernel_size (int): Of ``reduce``: 3, or 1 as in Table 3.
+        kernel_size (int): Kernel size of ``reduce``: 3, or 1 as in Table 3.
         global_context (bool): Whether ``low`` is weighted (GP of Table 3).
-        align_corners (bool): Of the bilinear resizing.
+        align_corners (bool): Option of the bilinear resizing.
         norm (Callable[[int], nn.Module]): Makes a norm from its channels.
 
     Raises:

@@ -14,15 +14,15 @@ from mmdense.modules.conv_norm import conv_norm, init_conv_norms, resize_like
 
 
 class GlobalNet(nn.Module):
-    """Carry coarse features down to the fine ones, stage by stage.
+    """U-shape that adds coarse features to the finer ones, stage by stage.
 
     ``y_i = relu(gn(W_i x_i)) + gn(V_i up(y_{i+1}))``, all convolutions 1x1
     without bias; the coarsest is its lateral branch alone.
 
     Args:
-        in_channels (Sequence[int]): Of the stages, finest first.
-        out_channels (int): Of every output.
-        groups (int): Of the group norms.
+        in_channels (Sequence[int]): Channels of the stages, finest first.
+        out_channels (int): Channels of every output.
+        groups (int): Groups of the group norms.
 
     Raises:
         ValueError: If there is no stage, or the groups do not divide
@@ -36,12 +36,13 @@ class GlobalNet(nn.Module):
         super().__init__()
         check_sequence(in_channels=in_channels)
         if not in_channels:
-            raise ValueError('in_channels wants at least one stage, got none')
+            raise ValueError(
+                'in_channels must have at least one stage, got none')
         for k, channels in enumerate(in_channels):
             check_positive(**{f'in_channels[{k}]': channels})
         check_positive(out_channels=out_channels, groups=groups)
         if out_channels % groups:
-            raise ValueError(f'groups wants a divisor of out_channels = '
+            raise ValueError(f'groups must be a divisor of out_channels = '
                              f'{out_channels}, got {groups}')
         norm = functools.partial(nn.GroupNorm, groups)
         self.laterals = nn.ModuleList(
@@ -66,7 +67,7 @@ class GlobalNet(nn.Module):
         """
         check_sequence(stages=stages)
         if len(stages) != len(self.laterals):
-            raise ValueError(f'stages wants {len(self.laterals)} maps, got '
+            raise ValueError(f'stages must be {len(self.laterals)} maps, got '
                              f'{len(stages)}')
         for i, (lateral, x) in enumerate(
                 zip(self.laterals, stages, strict=True)):

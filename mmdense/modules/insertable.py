@@ -1,10 +1,10 @@
-"""Modules that stay out of a network until a training inserts them."""
+"""Modules that are left out of a network until a training inserts them."""
 import torch
 from torch import nn
 
 
 class Insertable(nn.Module):
-    """A module that its ``forward`` leaves out while ``is_inserted`` is False.
+    """A module that ``forward`` skips while ``is_inserted`` is False.
 
     Whether it is inserted lies in a buffer, so that a checkpoint saved before
     the insertion is tested and resumed as the network it was. The forward
@@ -21,17 +21,17 @@ class Insertable(nn.Module):
         self.register_buffer('inserted', torch.tensor(1))
 
     def insert(self, inserted: bool = True) -> None:
-        """Take part in the network, or leave it.
+        """Insert the module into the network, or take it out.
 
         Args:
-            inserted (bool): False leaves it.
+            inserted (bool): False takes it out.
 
         Raises:
-            TypeError: If it is no bool.
+            TypeError: If it is not a bool.
         """
         if not isinstance(inserted, bool):
             raise TypeError(
-                f'inserted wants a bool, got {type(inserted).__name__}')
+                f'inserted must be a bool, got {type(inserted).__name__}')
         self.is_inserted = inserted
         self.inserted.fill_(int(inserted))
 

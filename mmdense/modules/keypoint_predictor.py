@@ -18,18 +18,18 @@ class KeypointPredictor(nn.Module):
     """1x1 convolution, group norm, ReLU; 3x3 convolution, batch norm.
 
     Args:
-        in_channels (int): Of the feature.
+        in_channels (int): Channels of the feature.
         out_channels (int): Number of keypoints.
-        channels (int): Of the hidden map.
+        channels (int): Channels of the hidden map.
         reduce (bool): Whether one more 1x1 convolution with group norm and
             ReLU comes first; necessary unless ``in_channels`` is
             ``channels``.
-        enlarge (str): What is brought to the size of the output: the
+        enlarge (str): What is resized to the size of the output: the
             ``'heatmaps'``, or the ``'features'`` before the 3x3.
-        groups (int): Of the group norms.
+        groups (int): Groups of the group norms.
 
     Raises:
-        ValueError: If ``enlarge`` is neither, or the channels do not fit.
+        ValueError: If ``enlarge`` is another, or the channels do not fit.
     """
 
     # A predicted map has about the spread of a target (a few bright pixels
@@ -47,14 +47,14 @@ class KeypointPredictor(nn.Module):
         check_positive(
             in_channels=in_channels, channels=channels, groups=groups)
         if channels % groups:
-            raise ValueError(f'groups wants a divisor of channels = '
+            raise ValueError(f'groups must be a divisor of channels = '
                              f'{channels}, got {groups}')
         if enlarge not in ENLARGED:
-            raise ValueError(f'enlarge wants one of {ENLARGED}, got '
+            raise ValueError(f'enlarge must be one of {ENLARGED}, got '
                              f'{enlarge!r}')
         if not reduce and in_channels != channels:
-            raise ValueError(f'without reduce in_channels wants to be '
-                             f'channels={channels}, got {in_channels}')
+            raise ValueError(f'in_channels must be channels={channels} '
+                             f'without reduce, got {in_channels}')
         self.in_channels = in_channels
         self.enlarge = enlarge
         norm = functools.partial(nn.GroupNorm, groups)

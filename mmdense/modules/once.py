@@ -1,4 +1,4 @@
-"""Warnings of what happens in every step, given once."""
+"""Warnings that are shown once in a process."""
 import functools
 import warnings
 

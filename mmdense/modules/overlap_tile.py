@@ -18,7 +18,7 @@ from mmdense.arguments import (
 
 
 def mirrored_index(start: int, stop: int, size: int) -> Tensor:
-    """Where positions ``start`` to ``stop`` of a mirrored line lie in it.
+    """Return the positions of a mirrored line from ``start`` to ``stop``.
 
     The line is mirrored at the centre of its end pixels, over and over:
     ``... 2 1 0 1 2 ... size-2 size-1 size-2 ...``.
@@ -27,7 +27,7 @@ def mirrored_index(start: int, stop: int, size: int) -> Tensor:
         Tensor: Positions in 0 to ``size - 1``, int64, (stop - start,).
 
     Raises:
-        TypeError: If one is no integer.
+        TypeError: If an argument is not an integer.
         ValueError: If ``size`` is below 1, or ``stop`` below ``start``.
     """
     check_positive(size=size)
@@ -40,7 +40,7 @@ def mirrored_index(start: int, stop: int, size: int) -> Tensor:
 
 
 def tile_starts(size: int, output: int, alignment: int) -> list[int]:
-    """First output pixels of the tiles that cover a line of ``size``.
+    """Return the first output pixels of tiles that cover a line of ``size``.
 
     They lie on multiples of ``alignment``, the network's total stride: only
     then do poolings of neighbouring tiles meet the same pairs of pixels and
@@ -48,13 +48,13 @@ def tile_starts(size: int, output: int, alignment: int) -> list[int]:
 
     Args:
         size (int): Pixels to cover.
-        output (int): Pixels a tile gives, at least ``alignment`` if one tile
-            does not do.
+        output (int): Output pixels of a tile; at least ``alignment`` if more
+            than one tile is needed.
         alignment (int): Total stride of the network.
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If one is below 1, or ``output`` too small.
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is below 1, or ``output`` is too small.
     """
     check_positive(size=size, output=output, alignment=alignment)
     if output >= size:
@@ -86,12 +86,13 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
         Tensor: (N, K, H, W).
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If a tile gives less than ``alignment`` pixels, or the
             network's output has another size.
     """
     if not callable(network):
-        raise TypeError(f'network wants a function of a map, got {network!r}')
+        raise TypeError(
+            f'network must be a function of a map, got {network!r}')
     check_map(image, None, 'image')
     check_size(tile, 'tile')
     check_at_least(0, context=context)
@@ -100,8 +101,8 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
     for side in tile:
         if side < 2 * context + alignment:
             raise ValueError(
-                f'tile wants sides of at least {2 * context + alignment} for '
-                f'a context of {context} and a stride of {alignment}, got '
+                f'tile must have sides of at least {2 * context + alignment} '
+                f'for a context of {context} and a stride of {alignment}, got '
                 f'{side}')
     # What reaches beyond a small image is cut off by whole strides.
     tile = [
@@ -123,8 +124,8 @@ def overlap_tile(network: Callable[[Tensor], Tensor], image: Tensor,
             part = network(band.index_select(3, columns.to(image.device)))
             if list(part.shape[2:]) != outputs:
                 raise ValueError(
-                    f'network wants to give {outputs} for a tile of '
-                    f'{list(tile)} and a context of {context}, gave '
+                    f'network must give {outputs} for a tile of '
+                    f'{list(tile)} and a context of {context}, got '
                     f'{list(part.shape[2:])}')
             if result is None:
                 result = part.new_empty(*part.shape[:2], *sizes)

@@ -37,7 +37,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     n, c, h, w = x.shape
     if c % groups:
         raise ValueError(
-            f'channel_shuffle wants groups that divide the {c} channels, '
+            f'channel_shuffle: groups must divide the {c} channels, '
             f'got {groups}')
     x = x.reshape(n, groups, c // groups, h, w)
     return x.transpose(1, 2).reshape(n, c, h, w)
@@ -67,8 +67,8 @@ def unfold(x: Tensor, upscale: int) -> Tensor:
     n, c, h, w = x.shape
     if c % upscale**2:
         raise ValueError(
-            f'unfold with upscale {upscale} wants a multiple of '
-            f'{upscale ** 2} channels, got {c}')
+            f'unfold: channels must be a multiple of {upscale ** 2} for '
+            f'upscale {upscale}, got {c}')
     c //= upscale**2
     x = x.reshape(n, upscale, upscale, c, h, w)
     x = x.permute(0, 3, 4, 1, 5, 2)  # (N, C, H, u, W, u)
@@ -88,15 +88,15 @@ def fold(y: Tensor, upscale: int) -> Tensor:
         position-major.
 
     Raises:
-        ValueError: If height or width is no multiple of ``upscale``.
+        ValueError: If height or width is not a multiple of ``upscale``.
     """
     check_axes(y, 'y')
     check_positive(upscale=upscale)
     n, c, h, w = y.shape
     if h % upscale or w % upscale:
         raise ValueError(
-            f'fold with upscale {upscale} wants height and width divisible '
-            f'by it, got {h} x {w}')
+            f'fold: height and width must be divisible by upscale {upscale}, '
+            f'got {h} x {w}')
     h, w = h // upscale, w // upscale
     y = y.reshape(n, c, h, upscale, w, upscale)
     y = y.permute(0, 3, 5, 1, 2, 4)  # (N, u, u, C, H, W)
@@ -118,7 +118,7 @@ class Rearrangement(nn.Module):
             those of the fine one.
         upscale (int): Side of the grid one coarse position stands for.
         kind (str): One of the three above.
-        seed (int): Of the random order; the other kinds ignore it.
+        seed (int): Seed of the random order; the other kinds ignore it.
 
     Raises:
         ValueError: If ``kind`` is unknown, or the channels do not split into
@@ -132,15 +132,15 @@ class Rearrangement(nn.Module):
                  seed: int = 0):
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f'kind of rearrangement wants one of {KINDS}, '
+            raise ValueError(f'kind of rearrangement must be one of {KINDS}, '
                              f'got {kind!r}')
         check_positive(channels=channels, upscale=upscale)
         if channels % upscale**2:
             works = [u for u in range(1, channels + 1)
                      if channels % u**2 == 0]
             raise ValueError(
-                f'upscale={upscale} needs a multiple of {upscale ** 2} '
-                f'channels, got {channels}; upscales that work with '
+                f'channels must be a multiple of {upscale ** 2} for '
+                f'upscale={upscale}, got {channels}; upscales that work with '
                 f'{channels}: {works}')
         self.channels = channels
         self.upscale = upscale
@@ -148,7 +148,7 @@ class Rearrangement(nn.Module):
         if kind == 'random_permutation':
             check_at_least(0, seed=seed)
             if seed >= 2**63:
-                raise ValueError(f'seed wants less than 2^63, got {seed}')
+                raise ValueError(f'seed must be less than 2^63, got {seed}')
             generator = torch.Generator().manual_seed(seed)
             order = torch.randperm(channels, generator=generator, device='cpu')
             # Through a list: `torch.device('meta')` would refuse the generator
@@ -172,7 +172,7 @@ class Rearrangement(nn.Module):
         return channel_shuffle(x, self.channels // self.upscale**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) to (N, channels / u^2, H * u, W * u)."""
+        """Map (N, channels, H, W) to (N, channels / u^2, H * u, W * u)."""
         check_map(x, self.channels)
         if self.kind == 'channel_shuffle':
             return unfold(x, self.upscale)

@@ -23,7 +23,7 @@ STEP = ('factor', 'crop', 'kernel_size')
 
 
 def bilinear_kernel(kernel_size: int, factor: int) -> Tensor:
-    """The transposed convolution kernel that interpolates bilinearly.
+    """Return the kernel of a transposed convolution that is bilinear.
 
     ``k[i, j] = (1 - |i - c| / f) (1 - |j - c| / f)`` with ``c`` the middle.
 
@@ -35,13 +35,13 @@ def bilinear_kernel(kernel_size: int, factor: int) -> Tensor:
         Tensor: (kernel_size, kernel_size).
 
     Raises:
-        TypeError: If one is no integer.
-        ValueError: If the side is another: the output would be no
+        TypeError: If an argument is not an integer.
+        ValueError: If ``kernel_size`` is another: the output would not be an
             interpolation.
     """
     check_positive(kernel_size=kernel_size, factor=factor)
     if kernel_size not in (2 * factor - 1, 2 * factor):
-        raise ValueError(f'kernel_size wants {2 * factor - 1} or '
+        raise ValueError(f'kernel_size must be {2 * factor - 1} or '
                          f'{2 * factor} for factor {factor}, got '
                          f'{kernel_size}')
     away = torch.arange(kernel_size) - (kernel_size - 1) / 2
@@ -53,7 +53,7 @@ def crop(x: Tensor, offset: int, size: tuple[int, int]) -> Tensor:
     """Cut rows and columns ``offset`` to ``offset + size`` from (N, C, H, W).
 
     Raises:
-        TypeError: If ``x`` is no tensor, or ``offset`` no integer.
+        TypeError: If ``x`` is not a tensor, or ``offset`` is not an integer.
         ValueError: If ``x`` does not reach so far.
     """
     check_axes(x)
@@ -62,9 +62,9 @@ def crop(x: Tensor, offset: int, size: tuple[int, int]) -> Tensor:
     height, width = size
     if x.shape[-2] < offset + height or x.shape[-1] < offset + width:
         raise ValueError(
-            f'a crop of {height}x{width} at {offset} wants a map of at least '
-            f'{offset + height}x{offset + width}, got '
-            f'{x.shape[-2]}x{x.shape[-1]} as x')
+            f'x must be at least {offset + height}x{offset + width} for a '
+            f'crop of {height}x{width} at {offset}, got '
+            f'{x.shape[-2]}x{x.shape[-1]}')
     return x[..., offset:offset + height, offset:offset + width]
 
 
@@ -82,7 +82,7 @@ class SkipFusion(nn.Module):
     FCN-16s, and those in FCN-8s.
 
     Args:
-        in_channels (Sequence[int]): Of the maps, fine to coarse.
+        in_channels (Sequence[int]): Channels of the maps, fine to coarse.
         num_classes (int): Scores a pixel.
         upsampling (Sequence[dict]): One a map, coarse to fine: ``factor``;
             ``crop``, the rows and columns cut off above and left, of the
@@ -91,7 +91,7 @@ class SkipFusion(nn.Module):
             the crop on whole pixels, one less.
 
     Raises:
-        TypeError: If an argument is of another kind.
+        TypeError: If an argument has the wrong type.
         ValueError: If there is not one upsampling a map, one has no factor
             or crop, or a kernel is of another size; in ``forward``, if there
             are other maps, or one is too small for its crop.
@@ -106,16 +106,16 @@ class SkipFusion(nn.Module):
             check_positive(**{f'in_channels[{k}]': channels})
         if len(in_channels) != len(upsampling):
             raise ValueError(
-                f'upsampling wants one entry a map, {len(in_channels)} for '
-                f'in_channels={list(in_channels)}, got {len(upsampling)}')
+                f'upsampling must have one entry a map, {len(in_channels)} '
+                f'for in_channels={list(in_channels)}, got {len(upsampling)}')
         if not upsampling:
-            raise ValueError('upsampling wants at least one map, got none')
+            raise ValueError('upsampling must have at least one map, got none')
         for k, step in enumerate(upsampling):
             if not isinstance(step, dict) or not (
                     {'factor', 'crop'} <= step.keys() <= set(STEP)):
                 raise ValueError(
-                    f'upsampling[{k}] wants a dict of factor, crop and maybe '
-                    f'kernel_size, got {step!r}')
+                    f'upsampling[{k}] must be a dict of factor, crop and '
+                    f'maybe kernel_size, got {step!r}')
             check_positive(**{f'upsampling[{k}] factor': step['factor']})
             check_at_least(0, **{f'upsampling[{k}] crop': step['crop']})
         factors = [step['factor'] for step in upsampling]
@@ -142,7 +142,7 @@ class SkipFusion(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Scores zero; transposed convolutions bilinear, class by class."""
+        """Set scores to zero; upsample bilinearly, class by class."""
         for score in self.scores:
             nn.init.zeros_(score.weight)
             nn.init.zeros_(score.bias)
@@ -155,7 +155,7 @@ class SkipFusion(nn.Module):
 
     def forward(self, maps: Sequence[Tensor],
                 size: tuple[int, int]) -> Tensor:
-        """Scores (N, num_classes, *size) of an image of ``size``.
+        """Compute scores (N, num_classes, *size) of an image of ``size``.
 
         Args:
             maps (Sequence[Tensor]): (N, C, h, w) each, fine to coarse.
@@ -163,7 +163,7 @@ class SkipFusion(nn.Module):
         """
         check_sequence(maps=maps)
         if len(maps) != len(self.scores):
-            raise ValueError(f'maps wants {len(self.scores)} maps, fine to '
+            raise ValueError(f'maps must be {len(self.scores)} maps, fine to '
                              f'coarse, got {len(maps)}')
         check_size(size)
         for k, (x, score) in enumerate(
@@ -171,7 +171,7 @@ class SkipFusion(nn.Module):
             check_map(x, score.in_channels, f'maps[{k}]')
             if x.shape[0] != maps[0].shape[0]:
                 raise ValueError(
-                    f'maps wants one batch size, got '
+                    f'maps must have one batch size, got '
                     f'{[m.shape[0] for m in maps]}')
         *finer, coarsest = maps
         x = self.scores[0](coarsest)

@@ -1,4 +1,4 @@
-"""What the pyramid is compared with: one weight per channel.
+"""Squeeze-and-excitation, with which the pyramid is compared.
 
 Source: the row "ResNet101+SE" of Table 1 of H. Li, P. Xiong, J. An and
 L. Wang, *Pyramid Attention Network for Semantic Segmentation*,
@@ -39,8 +39,8 @@ class SqueezeExciteAttention(nn.Module):
         check_positive(in_channels=in_channels)
         if not (isinstance(reduction, int)
                 and 1 <= reduction <= in_channels):
-            raise ValueError(f'reduction wants 1 to {in_channels} (the input '
-                             f'channels), got {reduction}')
+            raise ValueError(f'reduction must be 1 to {in_channels} (the '
+                             f'input channels), got {reduction}')
         self.value = conv_norm(in_channels, out_channels, 1, norm)
         hidden = in_channels // reduction
         self.squeeze = nn.Conv2d(in_channels, hidden, 1)
@@ -51,7 +51,7 @@ class SqueezeExciteAttention(nn.Module):
         init_conv_norms(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         check_map(x, self.value[0].in_channels)
         gate = self.squeeze(F.adaptive_avg_pool2d(x, 1)).relu()
         return self.value(x) * self.excite(gate).sigmoid()

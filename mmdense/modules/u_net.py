@@ -18,14 +18,14 @@ from mmdense.arguments import (
 
 
 def context(depth: int = 4) -> int:
-    """Pixels the network consumes at each border of its input.
+    """Return the pixels that the network loses at each border.
 
     ``6 * 2^depth - 4``: two 3x3 convolutions take 2 pixels of their level's
     map on each side, on the way down and on the way up.
 
     Raises:
-        TypeError, ValueError: If ``depth`` is no positive integer; so do all
-            functions here.
+        TypeError, ValueError: If ``depth`` is not a positive integer; so do
+            all functions here.
     """
     check_positive(depth=depth)
     return 6 * 2**depth - 4
@@ -39,10 +39,10 @@ def works(size: int, depth: int = 4) -> bool:
 
 
 def nearest_sizes(size: int, depth: int = 4) -> tuple[int | None, int]:
-    """The nearest sides that work, in pixels.
+    """Return the nearest sides that work, in pixels.
 
     Args:
-        size (int): The side wanted.
+        size (int): The side to reach.
         depth (int): Number of poolings.
 
     Returns:
@@ -57,7 +57,7 @@ def nearest_sizes(size: int, depth: int = 4) -> tuple[int | None, int]:
 
 
 def output_size(size: int, depth: int = 4) -> int:
-    """Side of the output for an input side, in pixels: 388 for 572.
+    """Return the output side for an input side, in pixels: 388 for 572.
 
     Args:
         size (int): Side of the input.
@@ -77,24 +77,24 @@ def output_size(size: int, depth: int = 4) -> int:
 
 
 def covering_size(output: int, depth: int = 4) -> int:
-    """The smallest input side whose output is at least ``output`` pixels."""
+    """Return the smallest input side with at least ``output`` pixels out."""
     check_positive(output=output)
     size = output + 2 * context(depth)
     return size + -(size + 4) % 2**depth
 
 
 def crop_center(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle of a map (..., H, W), shape (..., height, width).
+    """Cut the middle out of a map (..., H, W): (..., height, width).
 
     Raises:
-        TypeError, ValueError: If ``x`` is no such map, or too small.
+        TypeError, ValueError: If ``x`` is not such a map, or is too small.
     """
     if not isinstance(x, Tensor) or x.dim() < 2:
-        raise TypeError(f'x wants a tensor (..., H, W), got '
+        raise TypeError(f'x must be a tensor (..., H, W), got '
                         f'{tuple(x.shape) if isinstance(x, Tensor) else x!r}')
     check_at_least(0, height=height, width=width)
     if height > x.shape[-2] or width > x.shape[-1]:
-        raise ValueError(f'height and width want at most those of x, '
+        raise ValueError(f'height and width must be at most those of x, '
                          f'{tuple(x.shape[-2:])}, got {height}, {width}')
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top:top + height, left:left + width]
@@ -122,9 +122,9 @@ class UNet(nn.Module):
         dropout (float): Share of dropped values.
 
     Raises:
-        TypeError: If an argument is no number.
-        ValueError: If one is out of its range; on call, if the image has
-            other channels or a side that does not fit (see
+        TypeError: If an argument is not a number.
+        ValueError: If an argument is out of its range; on call, if the image
+            has other channels or a side that does not fit (see
             :func:`output_size`).
     """
 
@@ -152,7 +152,7 @@ class UNet(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Every weight from N(0, sqrt(2 / n)), every bias 0."""
+        """Draw every weight from N(0, sqrt(2 / n)); set every bias to 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 # An output of the up-convolution sees one pixel of its input.
@@ -162,7 +162,7 @@ class UNet(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image (N, C, H, W) to features (N, base_channels, H', W').
+        """Map an image (N, C, H, W) to features (N, base_channels, H', W').
 
         ``H'`` is ``output_size(H, depth)``, centred on the image.
         """

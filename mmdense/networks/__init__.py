@@ -1,4 +1,4 @@
-"""From a config to its network, and what is done with a trained one."""
+"""Networks from configs: build, load weights, predict, export."""
 from mmdense.networks.build import build_model, input_channels
 from mmdense.networks.config import find_config, input_shape, load_config
 from mmdense.networks.options import add_cfg_options

@@ -1,4 +1,4 @@
-"""The network of a config, built by its host."""
+"""Building the network of a config."""
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
@@ -8,13 +8,13 @@ __all__ = ['build_model', 'input_channels']
 
 
 def build_model(config: Config) -> nn.Module:
-    """Builds a config's network through its host's registry, in eval mode.
+    """Build the network of a config with its host's registry, in eval mode.
 
-    Weights keep the values their constructors give: ``init_weights`` is not
+    Weights keep the values that the constructors set: ``init_weights`` is not
     called, so nothing is downloaded.
 
     Raises:
-        ValueError: If the host refuses to build it.
+        ValueError: If the host cannot build it.
     """
     scope = config.get('default_scope') or 'mmengine'
     try:
@@ -27,7 +27,7 @@ def build_model(config: Config) -> nn.Module:
 
 
 def input_channels(model: nn.Module) -> int:
-    """Image channels a network takes: those of its first convolution."""
+    """Return the image channels of a network, from its first convolution."""
     for module in model.modules():
         if isinstance(module, _ConvNd):
             return module.in_channels

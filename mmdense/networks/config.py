@@ -1,4 +1,4 @@
-"""Configs of any host: found by path or name, read, and asked for a size."""
+"""Finding and reading configs of any host, and their image size."""
 import importlib.util
 from pathlib import Path
 
@@ -16,7 +16,7 @@ CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.onnx')
 
 
 def find_config(name: str | Path) -> Path:
-    """The file of a config.
+    """Find the file of a config.
 
     Args:
         name (str | Path): A path; or, of a config of mmdense, its name as
@@ -24,7 +24,7 @@ def find_config(name: str | Path) -> Path:
             ``mmseg::folder/file.py``.
 
     Raises:
-        ValueError: If there is none; the message holds the nearest ones of
+        ValueError: If there is none. The message lists similar names of
             mmdense.
     """
     path = Path(name)
@@ -48,12 +48,12 @@ def find_config(name: str | Path) -> Path:
 
 
 def load_config(name: str | Path, options: dict | None = None) -> Config:
-    """Reads a config of any host, with the names of types for classes.
+    """Read a config of any host; classes in it become names of types.
 
     Args:
-        name (str | Path): Where it is, as :func:`find_config` takes it.
-        options (dict, optional): Changes to it by their dotted keys, what
-            ``--cfg-options`` gives.
+        name (str | Path): Path or name, as in :func:`find_config`.
+        options (dict, optional): Changes to the config by dotted keys, as
+            ``--cfg-options`` gives them.
 
     Raises:
         ValueError: If it is missing, is a checkpoint, does not parse, does
@@ -61,7 +61,7 @@ def load_config(name: str | Path, options: dict | None = None) -> Config:
             not installed.
     """
     if Path(name).suffix in CHECKPOINTS:
-        raise ValueError(f'{name} is a checkpoint; wants a config (.py)')
+        raise ValueError(f'{name} must be a config (.py), got a checkpoint')
     path = find_config(name)
     try:
         config = Config.fromfile(path)
@@ -85,13 +85,14 @@ def load_config(name: str | Path, options: dict | None = None) -> Config:
 
 
 def input_shape(config: Config) -> tuple[int, int]:
-    """The (height, width) a config trains at.
+    """Return the (height, width) of the images a config trains on.
 
-    Taken from the pose codec, the segmentation data preprocessor or crop
-    size, or the last fixed size in the training (else the test) pipeline.
+    The size is taken from the pose codec, from the data preprocessor or the
+    crop size of a segmentor, or from the last fixed size in the training
+    pipeline (or else the test pipeline).
 
     Raises:
-        ValueError: If the config says none.
+        ValueError: If the config has none of these.
     """
     head = config.model.get('head') or {}
     codec = head.get('decoder') or config.get('codec') or {}

@@ -13,10 +13,10 @@ HOSTS = ('mmpose', 'mmseg', 'mmdet')
 
 
 def type_name(config: dict) -> str:
-    """The name of a config's ``type``, without the prefix of a scope.
+    """Return the name of a config's ``type``, without the scope.
 
     Args:
-        config (dict): Of anything to build.
+        config (dict): Config of any object.
 
     Returns:
         str: ``'Resize'`` for ``'Resize'``, ``'mmdet.Resize'`` and the class;
@@ -28,15 +28,15 @@ def type_name(config: dict) -> str:
 
 
 def name_types(config: Config) -> None:
-    """Write the names of a host's registries for the classes of a config.
+    """Replace the classes in a config by their registered names.
 
-    The hosts' own functions look for steps by their names (mmseg's inferencer
-    takes ``'LoadAnnotations'`` out of a pipeline). A class whose name means
-    something else there, or nothing, stays. Without ``default_scope``, the
-    host of the model's class becomes it.
+    The hosts look for pipeline steps by name (mmseg's inferencer removes
+    ``'LoadAnnotations'``). A class stays if the host does not register it
+    under its own name. If ``default_scope`` is missing, it becomes the host of
+    the model's class.
 
     Args:
-        config (Config): Of a file of either kind, changed in place.
+        config (Config): Config of either kind, changed in place.
     """
     imported = getattr(config, '_imported_names', ())
     nodes = [
@@ -61,7 +61,7 @@ def name_types(config: Config) -> None:
 
 
 def _typed(value) -> Iterator[dict]:
-    """The dicts inside a value whose type is a class or a function."""
+    """Yield the dicts in a value whose type is a class or a function."""
     if isinstance(value, dict):
         if callable(value.get('type')):
             yield value

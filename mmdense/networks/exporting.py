@@ -1,10 +1,10 @@
-"""A config's network as a file for other runtimes: ONNX, or AOTInductor.
+"""Export of a network for other runtimes: ONNX or AOTInductor.
 
-What is exported is the host's ``mode='tensor'``: from preprocessed images to
-the raw maps of the head, without loss, decoding or resizing to the image. Our
-operators go in as the standard ones of their definition, so that a runtime
-needs nothing of mmdense. Of a two-stage detector the regions go along, which
-its scores and box deltas are about.
+The export covers the host's ``mode='tensor'``: from preprocessed images to the
+raw maps of the head, without loss, decoding or resizing to the image. Our
+operators are exported as the standard operators of their definition, so that a
+runtime does not need mmdense. A two-stage detector also returns the regions to
+which its scores and box deltas belong.
 """
 import importlib.util
 import math
@@ -32,7 +32,7 @@ STEP = 128
 
 
 class _TensorMode(nn.Module):
-    """Images in, a tuple of maps out."""
+    """The tensor mode of a network, with a tuple of maps as output."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -54,7 +54,7 @@ class _TensorMode(nn.Module):
 
 
 class _Regions(nn.Module):
-    """One image in, a tuple of regions and what the heads say of them out."""
+    """A two-stage detector, with regions and head outputs as a tuple."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -83,27 +83,27 @@ def program_of(
         shape: tuple[int, int],
         channels: int = 3,
         fixed_size: bool = False) -> tuple[ExportedProgram, list[str]]:
-    """A network as a graph of standard operators.
+    """Trace a network as a graph of standard operators.
 
-    Batch, height and width are left free where the network lets them be.
+    Batch, height and width stay free where the network allows it.
 
     Args:
-        model (nn.Module): A host's, in eval mode.
-        shape (tuple[int, int]): Height and width in pixels it is to take.
-        channels (int): Of the images.
-        fixed_size (bool): Take no other size.
+        model (nn.Module): Model of a host, in eval mode.
+        shape (tuple[int, int]): Height and width of the images in pixels.
+        channels (int): Channels of the images.
+        fixed_size (bool): Whether height and width are fixed.
 
     Returns:
         tuple[ExportedProgram, list[str]]: The graph, and which of
         ``'batch'``, ``'height'`` and ``'width'`` are free in it.
 
     Raises:
-        ValueError: If the network cannot be traced; names the compiled
-            operators of mmcv it holds, which are the usual reason. With a
-            torch that exports no free sizes, too.
+        ValueError: If the network cannot be traced (the message names its
+            compiled operators of mmcv, the usual reason), or if torch is too
+            old for free sizes.
     """
     if not hasattr(Dim, 'AUTO'):
-        raise ValueError('an export wants torch 2.6 or later, got '
+        raise ValueError('an export needs torch 2.6 or later, got '
                          f'{torch.__version__}')
     network, failure = _network_of(model), None
     axes_to_try = [[0]] if fixed_size else [[0, 2, 3], [0]]
@@ -146,7 +146,7 @@ def program_of(
 @torch.no_grad()
 def _holds(program: ExportedProgram, network: nn.Module,
            shape: tuple[int, int], channels: int) -> bool:
-    """Whether a graph is right at another size than it was traced at.
+    """Return whether a graph is right at a size other than the traced one.
 
     torch leaves a size free and still writes a number that follows from it
     into the graph where it cannot tell two expressions of it to be equal (the
@@ -185,13 +185,13 @@ def _compiled_operators(model: nn.Module) -> list[str]:
 
 def write_onnx(program: ExportedProgram, model: nn.Module,
                out: str | Path) -> None:
-    """Write a graph of :func:`program_of` as an ONNX file.
+    """Write a graph from :func:`program_of` as an ONNX file.
 
-    Its metadata name mean and standard deviation by which the host
-    normalises images before they come here.
+    The metadata hold the mean and the standard deviation with which the host
+    normalises images.
 
     Raises:
-        ValueError: If torch finds no ONNX form of it.
+        ValueError: If torch cannot convert the graph to ONNX.
     """
     try:
         with warnings.catch_warnings():
@@ -217,26 +217,26 @@ def write_onnx(program: ExportedProgram, model: nn.Module,
 
 
 def check_onnx_packages() -> None:
-    """Refuse to begin where an ONNX file could not be written or checked.
+    """Raise unless the packages to write and check ONNX are installed.
 
     Raises:
-        ValueError: Names what is not installed.
+        ValueError: If one is missing; the message names it.
     """
     missing = [
         name for name in ('onnx', 'onnxscript', 'onnxruntime')
         if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise ValueError(f'an ONNX export wants {", ".join(missing)}, not '
+        raise ValueError(f'an ONNX export needs {", ".join(missing)}, not '
                          'installed here: pip install "mmdense[export]"')
 
 
 def load_onnx(path: str | Path,
               threads: int = 1) -> Callable[[Tensor], list[Tensor]]:
-    """An ONNX file as a function of the images, run by onnxruntime.
+    """Load an ONNX file as a function of images, run by onnxruntime.
 
     Raises:
-        ValueError: If onnxruntime refuses it.
+        ValueError: If onnxruntime cannot load it.
     """
     import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -262,7 +262,7 @@ def write_aoti(program: ExportedProgram, out: str | Path) -> None:
     """Compile a graph ahead of time into a ``.pt2`` package.
 
     Raises:
-        ValueError: If there is no C++ compiler, or it fails.
+        ValueError: If there is no C++ compiler, or the compiler fails.
     """
     try:
         torch._inductor.aoti_compile_and_package(
@@ -273,7 +273,7 @@ def write_aoti(program: ExportedProgram, out: str | Path) -> None:
 
 
 def load_aoti(path: str | Path) -> Callable[[Tensor], list[Tensor]]:
-    """A ``.pt2`` package as a function of the images."""
+    """Load a ``.pt2`` package as a function of images."""
     package = torch._inductor.aoti_load_package(str(path))
 
     def run(images):
@@ -285,15 +285,15 @@ def load_aoti(path: str | Path) -> Callable[[Tensor], list[Tensor]]:
 
 @dataclass
 class Difference:
-    """How far an exported network is from PyTorch's on one batch.
+    """Difference between an exported network and PyTorch on one batch.
 
-    Of several outputs that is said of the one which differs most for its
+    For several outputs: of the output that differs most, relative to its
     largest value.
 
     Attributes:
-        size (tuple[int, ...]): Of the images, (N, C, H, W).
+        size (tuple[int, ...]): Shape of the images, (N, C, H, W).
         largest (float): Largest difference of any value.
-        scale (float): Largest value PyTorch gives, sign left out.
+        scale (float): Largest absolute value in the output of PyTorch.
     """
     size: tuple[int, ...]
     largest: float
@@ -309,22 +309,21 @@ class Difference:
 def differences(model: nn.Module, exported: Callable[[Tensor], list[Tensor]],
                 shape: tuple[int, int], channels: int,
                 free: list[str]) -> list[Difference]:
-    """Compare an exported network with PyTorch's own operators, on noise.
+    """Compare an exported network with PyTorch on noise.
 
     Args:
-        model (nn.Module): As it was exported.
-        exported (Callable): Of :func:`load_onnx` or :func:`load_aoti`.
+        model (nn.Module): The model that was exported.
+        exported (Callable): Result of :func:`load_onnx` or :func:`load_aoti`.
         shape (tuple[int, int]): Height and width it was exported for.
-        channels (int): Of the images.
-        free (list[str]): What is free; other batches and sizes are then
-            compared as well.
+        channels (int): Channels of the images.
+        free (list[str]): Free sizes; other values of these are compared too.
 
     Returns:
         list[Difference]: One for each size of the batch.
 
     Raises:
-        ValueError: If the two differ in number or shape of outputs, the
-            exported one stops, or PyTorch gives zeros only.
+        ValueError: If the two differ in the number or the shape of outputs,
+            the exported network fails, or PyTorch gives zeros only.
     """
     height, width = shape
     network = _network_of(model)

@@ -1,4 +1,4 @@
-"""The hosts' own scripts, found by a config.
+"""The scripts of the hosts, found from a config.
 
 ``python -m mmdense.networks.host_scripts train CONFIG ...`` is
 :func:`run_host_script` in a process of its own.
@@ -24,18 +24,18 @@ EMPTY = 'need at least one array to concatenate'
 
 
 def host_script(name: str, config: str | Path) -> Path:
-    """Where the host of a config keeps a script.
+    """Return the path of a script in the host of a config.
 
     Args:
-        name (str): ``'train'`` or ``'test'``, say.
-        config (str | Path): Its ``default_scope`` is the host.
+        name (str): Name of the script, such as ``'train'`` or ``'test'``.
+        config (str | Path): A config, whose ``default_scope`` is the host.
 
     Returns:
-        Path: In the installed host.
+        Path: The script in the installed host.
 
     Raises:
-        ValueError: If the config cannot be read, names no host, or the host
-            came without its scripts.
+        ValueError: If the config cannot be read or names no host, or the host
+            is installed without its scripts.
     """
     scope = load_config(config).get('default_scope')
     if scope is None:
@@ -51,17 +51,17 @@ def host_script(name: str, config: str | Path) -> Path:
 
 
 def config_at(argv: list[str]) -> int:
-    """Which word of a command line is the config.
+    """Return which word of a command line is the config.
 
-    An option's value, which may come before it, is none: ``--work-dir runs
+    The value of an option before it is not the config: ``--work-dir runs
     CONFIG``.
 
     Args:
-        argv (list[str]): Of a host's script.
+        argv (list[str]): Command line of a host's script.
 
     Returns:
-        int: Of the first word that is a config's file or name; where there is
-        none, of the one that was meant to be.
+        int: Index of the first word that is the file or the name of a config;
+        if there is none, of the word that was most likely meant.
     """
     words = [k for k, word in enumerate(argv)
              if word[:1] != '-' and '=' not in word]
@@ -77,13 +77,13 @@ def config_at(argv: list[str]) -> int:
 
 
 def run_host_script(name: str, argv: list[str], about: str) -> int:
-    """Run the script of a config's host as if it had been called itself.
+    """Run the script of a config's host, as if it were called directly.
 
     Args:
         name (str): ``'train'`` or ``'test'``.
         argv (list[str]): A command line with the config in it, by path or by
             name.
-        about (str): What ``--help`` prints.
+        about (str): Text that ``--help`` prints.
 
     Returns:
         int: Exit status.
@@ -108,11 +108,11 @@ def run_host_script(name: str, argv: list[str], about: str) -> int:
 
 
 def data_fault(argv: list[str], error: Exception) -> str | None:
-    """What a host's error about data leaves out: which file.
+    """Describe the data fault behind a host's error.
 
     Args:
         argv (list[str]): The command line of a training.
-        error (Exception): What ended it.
+        error (Exception): The error that ended it.
 
     Returns:
         str | None: The first fault of its data; None for other errors.

@@ -1,4 +1,4 @@
-"""What a trained network says about images: pictures, and numbers beside."""
+"""Predictions of a trained network: pictures and numbers."""
 import contextlib
 import importlib
 import io
@@ -28,38 +28,38 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 
 
 class Host(Protocol):
-    """What a host's ``prediction`` module holds."""
+    """The functions of a host's ``prediction`` module."""
 
     def check(self, config: Config) -> None:
-        """Raise ValueError where its networks cannot be asked."""
+        """Raise ValueError if a config cannot be used for prediction."""
 
     def predict(self, model: nn.Module, image: str | np.ndarray,
                 boxes: np.ndarray | None) -> BaseDataElement:
-        """The host's answer for one image.
+        """Return the prediction of the host for one image.
 
-        A file is read by the config's own loader, which pixels (H, W, 3),
-        blue-green-red, pass by.
+        Files are read by the config's loader. Arrays (H, W, 3) in BGR order
+        skip it.
         """
 
     def instances(self, sample: BaseDataElement, names: list[str]) -> list:
-        """The same as plain values."""
+        """Return a prediction as plain values."""
 
     def names(self, meta: dict) -> list[str]:
-        """Of its classes or keypoints."""
+        """Return the names of the classes or keypoints."""
 
     def drawing(self, threshold: float) -> dict:
-        """Arguments of the host's visualizer; below a score, nothing."""
+        """Return the arguments of the host's visualizer for a least score."""
 
 
 @dataclass
 class Predictions:
-    """Answers for a folder of images.
+    """Predictions for a folder of images.
 
     Attributes:
-        names (list[str]): Of classes or keypoints.
-        images (list[dict]): Of each image its file name, width, height and
-            ``instances``.
-        skipped (dict[str, str]): File name to what was wrong with it.
+        names (list[str]): Names of the classes or keypoints.
+        images (list[dict]): File name, width, height and ``instances`` of each
+            image.
+        skipped (dict[str, str]): Files that were skipped, and why.
     """
     names: list[str]
     images: list[dict] = field(default_factory=list)
@@ -67,25 +67,26 @@ class Predictions:
 
 
 def host_of(config: Config) -> Host:
-    """The ``prediction`` module of a config's host.
+    """Return the ``prediction`` module of a config's host.
 
     Raises:
-        ValueError: If it has none, or its networks cannot be asked.
+        ValueError: If it has none, or the config cannot be used for
+            prediction.
     """
     scope = config.get('default_scope')
     if scope not in HOSTS:
-        raise ValueError(f'{config.filename}: default_scope wants to be one '
-                         f'of {", ".join(HOSTS)}, got {scope!r}')
+        raise ValueError(f'{config.filename}: default_scope must be one of '
+                         f'{", ".join(HOSTS)}, got {scope!r}')
     host = importlib.import_module(f'mmdense.{scope}.prediction')
     try:
         host.check(config)
     except ValueError as error:
-        raise ValueError(f'{config.filename} {error}') from None
+        raise ValueError(f'{config.filename}: {error}') from None
     return host
 
 
 def image_files(path: str | Path) -> list[Path]:
-    """The image at a path, or the images right in a folder, by name.
+    """Return the image at a path, or the images of a folder, by name.
 
     Raises:
         ValueError: If there are none.
@@ -103,7 +104,7 @@ def image_files(path: str | Path) -> list[Path]:
 
 
 def boxes_by_image(path: str | Path) -> dict[str, np.ndarray]:
-    """The boxes of a COCO annotation file.
+    """Read the boxes of a COCO annotation file.
 
     Args:
         path (str | Path): JSON with ``images`` and ``annotations``.
@@ -113,7 +114,7 @@ def boxes_by_image(path: str | Path) -> dict[str, np.ndarray]:
         x1, y1, x2, y2 in pixels.
 
     Raises:
-        ValueError: If the file is no such JSON.
+        ValueError: If the file is not such JSON.
     """
     try:
         coco = json.loads(Path(path).read_text())
@@ -129,27 +130,27 @@ def boxes_by_image(path: str | Path) -> dict[str, np.ndarray]:
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{path}: wants a COCO annotation file, with images and '
+            f'{path} must be a COCO annotation file, with images and '
             f'annotations: {type(error).__name__}: {error}') from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The hosts print which file they load by which backend."""
+    """Silence the lines that the hosts print when they load a file."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 def _canvas(file: Path, pipeline: list[dict]) -> np.ndarray | None:
-    """What is drawn on, turned as the config's loader turns the image.
+    """Read an image to draw on, rotated as the config's loader rotates it.
 
     Args:
-        file (Path): An image. Its network reads it by the pipeline's loader.
-        pipeline (list[dict]): Of the test data set.
+        file (Path): An image.
+        pipeline (list[dict]): Pipeline of the test data set.
 
     Returns:
-        np.ndarray | None: (H, W, 3), blue-green-red, or None if OpenCV reads
-        no image.
+        np.ndarray | None: (H, W, 3), BGR, or None if OpenCV cannot read the
+        image.
     """
     flag = cv2.IMREAD_COLOR
     for step in pipeline:
@@ -169,26 +170,29 @@ def predict_images(model: nn.Module,
                    out: Path,
                    boxes: dict[str, np.ndarray] | None = None,
                    threshold: float = 0.3) -> Predictions:
-    """Draw a network's answers into copies of images.
+    """Draw the predictions of a network into copies of images.
 
-    The network reads them by its config's own pipeline, as a test does.
+    Images are prepared by the pipeline of the config, as in a test.
 
     Args:
-        model (nn.Module): Of :func:`~mmdense.networks.trained.load_network`.
-        host (Host): Knows how its networks are asked.
+        model (nn.Module): Result of
+            :func:`~mmdense.networks.trained.load_network`.
+        host (Host): Functions of the host.
         files (list[Path]): Images.
-        out (Path): Folder for the pictures, under the images' names.
-        boxes (dict, optional): Of :func:`boxes_by_image`, for a network that
-            wants a person at a time; without them a person fills the image.
-        threshold (float): Draw nothing with a lower score.
+        out (Path): Folder for the pictures, which keep the names of the
+            images.
+        boxes (dict, optional): Result of :func:`boxes_by_image`, for a
+            top-down pose network; without it one person fills the image.
+        threshold (float): Smallest score that is drawn.
 
     Returns:
-        Predictions: Also of what was not drawn for its low score. An image
-        that the host cannot process is skipped.
+        Predictions: All predictions, also those with a score too low to be
+        drawn. An image that the host cannot process is skipped.
 
     Raises:
-        ValueError: If a picture would replace its image, nothing names the
-            classes, or the config's visualizer does not build.
+        ValueError: If a picture would replace its image, the names of the
+            classes are unknown, or the visualizer of the config does not
+            build.
     """
     if any(file.resolve().parent == out.resolve() for file in files):
         raise ValueError(f'--out {out} is where the images are: the pictures '

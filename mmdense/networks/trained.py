@@ -1,4 +1,4 @@
-"""A config's network with trained weights, ready for a host's own functions.
+"""Loading a trained network, ready for the functions of its host.
 """
 import copy
 
@@ -17,27 +17,28 @@ def load_network(config: Config,
                  checkpoint: str | None,
                  device: str = 'cpu',
                  meta: bool = True) -> nn.Module:
-    """Build a config's network, load its weights and say what they name.
+    """Build the network of a config and load its weights.
 
-    What the hosts' ``init_model`` does, except that a checkpoint which does
-    not fit is refused, and that classes or keypoints come from the config's
-    test data set, not from COCO, when the checkpoint holds none.
+    Does what the hosts' ``init_model`` does, with two differences. A
+    checkpoint that does not fit raises an error. If the checkpoint does not
+    name the classes or keypoints, the names come from the test data set of the
+    config, not from COCO.
 
     Args:
-        config (Config): Of any host.
-        checkpoint (str, optional): Its weights; without it the network keeps
-            what its constructors gave it.
-        device (str): Where to put it.
-        meta (bool): Whether the names of classes or keypoints are wanted,
-            for which the test data set may have to be built.
+        config (Config): Config of any host.
+        checkpoint (str, optional): File with the weights; without it the
+            network keeps its initial values.
+        device (str): Device of the network.
+        meta (bool): Whether to set the names of classes or keypoints, which
+            may need the test data set.
 
     Returns:
-        nn.Module: In eval mode, with ``cfg`` and, if wanted,
+        nn.Module: In eval mode, with ``cfg`` and, if ``meta``,
         ``dataset_meta``.
 
     Raises:
-        ValueError: If it or its data set does not build, the checkpoint does
-            not fit, or there is no such device.
+        ValueError: If the network or the data set does not build, the
+            checkpoint does not fit, or the device does not exist.
     """
     # A copy, because mmseg writes into the config it builds from.
     model = revert_sync_batchnorm(build_model(copy.deepcopy(config)))
@@ -71,7 +72,7 @@ def _meta_of(config: Config) -> dict:
         try:
             return dict(datasets.build(dataset).metainfo)
         except AssertionError:
-            # mmseg's VOC sets want their folders to be there all the same.
+            # mmseg's VOC sets need their folders nevertheless.
             kind = dataset['type']
             kind = datasets.get(kind) if isinstance(kind, str) else kind
             return dict(kind.METAINFO, **dataset.get('metainfo', {}))

@@ -1,8 +1,9 @@
 """A two-stage detector as one graph, without the host's code between stages.
 
-mmdetection chooses proposals and pools their features in Python that looks at
-the values: no tracer follows it, and its compiled operators are mmcv's. Here
-is the same in torchvision's operators, which have standard forms.
+mmdetection chooses proposals and pools their features in Python code that
+depends on values, which cannot be traced, and with compiled operators of mmcv.
+This module does the same with the operators of torchvision, which can be
+exported.
 """
 import torch
 from mmengine.structures import BaseDataElement
@@ -18,14 +19,15 @@ MASKS = 100
 
 
 class TwoStage(nn.Module):
-    """One image in, its proposals and what the heads say of them out.
+    """A two-stage detector: one image in, proposals and head outputs out.
 
     Args:
         model (nn.Module): A detector of mmdetection with ``StandardRoIHead``,
             in eval mode.
 
     Raises:
-        ValueError: If it suppresses or pools in a way that is not here.
+        ValueError: If the detector uses an NMS or a pooling that is not
+            supported.
     """
 
     def __init__(self, model: nn.Module):
@@ -35,18 +37,18 @@ class TwoStage(nn.Module):
             raise ValueError('TwoStage: proposals must be suppressed by nms, '
                              f'got {suppression}')
         if hasattr(model.roi_head, 'num_stages'):
-            raise ValueError('wants one stage of heads for regions, got '
+            raise ValueError('TwoStage: roi_head must have one stage, got '
                              f'{type(model.roi_head).__name__}')
         for name, layer in model.named_modules():
             if '.roi_layers.' in f'.{name}' and (
                     type(layer).__name__ != 'RoIAlign'
                     or layer.pool_mode != 'avg'):
-                raise ValueError(f'wants regions pooled by RoIAlign, got '
-                                 f'{layer} ({name})')
+                raise ValueError(f'TwoStage: {name} must be a RoIAlign with '
+                                 f"pool_mode='avg', got {layer}")
         self.model = model
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Propose regions and put them through the heads.
+        """Propose regions and run the heads on them.
 
         Args:
             images (Tensor): (1, C, H, W), preprocessed.
@@ -74,7 +76,7 @@ class TwoStage(nn.Module):
         return out
 
     def of_the_host(self, images: Tensor) -> dict[str, Tensor]:
-        """What :meth:`forward` gives, by the host's own code."""
+        """Return what :meth:`forward` returns, computed by the host's code."""
         sample = BaseDataElement(metainfo=dict(img_shape=images.shape[2:]))
         found, = self.model.rpn_head.predict(
             self.model.extract_feat(images), [sample], rescale=False)

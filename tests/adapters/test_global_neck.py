@@ -25,5 +25,5 @@ def test_early_features_come_first_then_coarse_to_fine():
 def test_other_channels_are_named():
     neck = GlobalNeck([3, 6, 7], out_channels=4, groups=2)
     with pytest.raises(
-            ValueError, match=r'in_channels=\[3, 6, 7\].*\[3, 5, 7\]'):
+            ValueError, match=r'must be .*\[3, 5, 7\], got \[3, 6, 7\]'):
         neck(stages())

@@ -206,7 +206,7 @@ def test_an_even_kernel_names_the_layer():
         conv=dict(ADC),
         pattern=r'patch_embed\.projection')
     with pytest.raises(
-            ValueError, match="for layer 'patch_embed.projection'.*odd kern"):
+            ValueError, match="for layer 'patch_embed.projection'.*be odd"):
         build('mmdet', backbone)
 
 

@@ -73,5 +73,5 @@ def test_weight_decay_pulls_the_rates_to_the_convolutions():
 
 
 def test_an_even_kernel_is_refused():
-    with pytest.raises(ValueError, match='odd kernel_size, got'):
+    with pytest.raises(ValueError, match='kernel_size must be odd, got'):
         ScaleAdaptiveConv2d(4, 4, 2)

@@ -69,7 +69,7 @@ def test_one_call_is_measured_by_itself_and_after_its_warm_up():
     assert measure(
         call, repeats=3, warm_up=1,
         clock=lambda: machine.now) == pytest.approx((1, 2, 3))
-    with pytest.raises(ValueError, match='measure wants repeats .* got 0'):
+    with pytest.raises(ValueError, match='measure: repeats .* got 0'):
         measure(call, repeats=0)
 
 

@@ -183,12 +183,12 @@ def test_the_default_sigmas_are_those_mmpose_evaluates_coco_with():
 
 
 @pytest.mark.parametrize('results, message', [
-    (dict(), 'wants a list of detections'),
+    (dict(), 'must be a list of detections'),
     ([dict(image_id=1, score=1)], 'each with image_id, score and keypoints'),
     ([dict(image_id=1, score=1, keypoints=[0] * 51)],
-     'wants 3 x 5 numbers a detection, got 51'),
+     'a detection must have 3 x 5 numbers, got 51'),
     ([dict(image_id=7, score=1, keypoints=[0] * 15)],
-     'detection of image 7, which the ground truth does not have'),
+     'image_id of a detection must be in the ground truth, got 7'),
 ])
 def test_a_result_file_that_is_none_is_refused(files, results, message):
     with pytest.raises(ValueError, match=message):
@@ -197,13 +197,13 @@ def test_a_result_file_that_is_none_is_refused(files, results, message):
 
 def test_other_wrong_files_are_refused(files, tmp_path):
     truth, results = files([person(1, 0)], [])
-    with pytest.raises(ValueError, match='wants one for each of the 5'):
+    with pytest.raises(ValueError, match='sigmas must have .* of the 5'):
         analyse(truth, results)
-    with pytest.raises(ValueError, match='wants COCO ground truth'):
+    with pytest.raises(ValueError, match='must be COCO ground truth'):
         analyse(results, results, SIGMAS)
-    with pytest.raises(ValueError, match='no.json wants a JSON file'):
+    with pytest.raises(ValueError, match='no.json must be a JSON file'):
         analyse(truth, tmp_path / 'no.json', SIGMAS)
     truth.write_text(
         json.dumps(dict(images=[], annotations=[], categories=[dict(id=1)])))
-    with pytest.raises(ValueError, match='no category with keypoints'):
+    with pytest.raises(ValueError, match='a category must have keypoints'):
         analyse(truth, results, SIGMAS)

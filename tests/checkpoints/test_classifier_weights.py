@@ -38,13 +38,13 @@ def test_a_matrix_becomes_the_kernel_that_covers_its_input():
 
 @pytest.mark.parametrize('name, value, message', [
     ('classifier.0.weight', torch.zeros(5, 32),
-     r'classifier.0.weight wants the shape \(5, 18\) for the kernel '
+     r'classifier.0.weight must have the shape \(5, 18\) for the kernel '
      r'\(5, 2, 3, 3\) of fc6.weight, got \(5, 32\)'),
     ('classifier.0.weight', torch.zeros(18, 5), r'got \(18, 5\)'),
     ('classifier.0.weight', torch.zeros(5, 2, 3, 4),
-     r'wants the shape \(5, 2, 3, 3\) of fc6.weight, got \(5, 2, 3, 4\)'),
+     r'must have the shape \(5, 2, 3, 3\) of fc6.weight, got \(5, 2, 3, 4\)'),
     ('classifier.0.bias', torch.zeros(4),
-     r'classifier.0.bias wants the shape \(5,\) of fc6.bias, got \(4,\)'),
+     r'classifier.0.bias must have the shape \(5,\) of fc6.bias, got \(4,\)'),
 ])
 def test_another_shape_is_named_with_both(name, value, message):
     with pytest.raises(ValueError, match=message):
@@ -54,6 +54,6 @@ def test_another_shape_is_named_with_both(name, value, message):
 def test_a_missing_entry_is_named():
     state = weights()
     del state['classifier.0.bias']
-    with pytest.raises(ValueError, match='the classifier has no '
-                       r'classifier.0.bias, wanted for fc6.bias \(5,\)'):
+    with pytest.raises(ValueError, match='the classifier must have '
+                       r'classifier.0.bias, for fc6.bias \(5,\)'):
         convert_classifier(state, Network())

@@ -116,10 +116,10 @@ def test_pixels_without_a_class_have_no_class_weight():
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(w0=0), 'w0 wants a positive number, got 0'),
-    (dict(sigma=-1), 'sigma wants a positive number, got -1'),
-    (dict(frequencies=[1]), r'frequencies wants .* \[0, 1\], got \[1\]'),
-    (dict(frequencies=[1, 0]), 'frequencies wants a positive share'),
+    (dict(w0=0), 'w0 must be a positive number, got 0'),
+    (dict(sigma=-1), 'sigma must be a positive number, got -1'),
+    (dict(frequencies=[1]), r'frequencies must .* \[0, 1\], got \[1\]'),
+    (dict(frequencies=[1, 0]), 'frequencies must hold a positive share'),
 ])
 def test_wrong_numbers_are_refused(options, message):
     with pytest.raises(ValueError, match=message):

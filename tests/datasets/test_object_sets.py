@@ -75,7 +75,7 @@ def test_fewer_classes_are_numbered_in_their_order(tmp_path):
     first = np.array(Image.open(root / 'VOC2012/SegmentationClass/'
                                 '00000001.png'))
     assert set(np.unique(first)) <= {0, 1, 2, 255} and (first == 1).any()
-    with pytest.raises(ValueError, match='classes wants .* got unicorn'):
+    with pytest.raises(ValueError, match='classes must be .* got unicorn'):
         make_segmentation_set(tmp_path / 'x', classes=('sofa', 'unicorn'))
     with pytest.raises(ValueError, match='got none'):
         make_segmentation_set(tmp_path / 'x', classes=())

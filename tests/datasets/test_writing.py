@@ -97,7 +97,7 @@ def test_a_stopped_run_is_not_continued_by_another_set(tmp_path):
 
 
 def test_what_is_no_path_is_refused():
-    with pytest.raises(TypeError, match='out wants a path, got 3'):
+    with pytest.raises(TypeError, match='out must be a path, got 3'):
         write(3)
 
 
@@ -105,7 +105,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / 'thesis.txt').write_text('years of work')
     with pytest.raises(ValueError, match='not empty and has no manifest'):
         write(tmp_path)
-    with pytest.raises(ValueError, match='is a file'):
+    with pytest.raises(ValueError, match='must be a folder, got a file'):
         write(tmp_path / 'thesis.txt')
     (tmp_path / 'manifest.json').write_text('{"name": "my web page"}')
     with pytest.raises(ValueError, match='not the manifest of a generated'):
@@ -156,12 +156,12 @@ def test_workers_and_runs_do_not_change_a_byte(make, tmp_path):
 
 @pytest.mark.parametrize('make', MAKERS)
 @pytest.mark.parametrize('wrong, message', [
-    (dict(difficulty='tricky'), "difficulty wants one of easy, .*'tricky'"),
-    (dict(size=(16, 64)), r'size\[0\] wants 32 to 8192, got 16'),
-    (dict(train=-1), 'train wants 0 to 999999, got -1'),
+    (dict(difficulty='tricky'), "difficulty must be one of easy, .*'tricky'"),
+    (dict(size=(16, 64)), r'size\[0\] must be 32 to 8192, got 16'),
+    (dict(train=-1), 'train must be 0 to 999999, got -1'),
     (dict(train=0, val=0), 'both 0'),
-    (dict(seed=-1), 'seed wants 0'),
-    (dict(workers=0), 'workers wants 1'),
+    (dict(seed=-1), 'seed must be 0'),
+    (dict(workers=0), 'workers must be 1'),
 ])
 def test_arguments_out_of_range_are_named(make, wrong, message, tmp_path):
     with pytest.raises(ValueError, match=message):

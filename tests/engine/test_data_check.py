@@ -128,7 +128,7 @@ def test_a_step_that_refuses_a_label_is_heard(mmseg, tmp_path):
     steps = [*LOAD, dict(type='mmdense.LabelsFromValues', values=[0, 255])]
     fault, = faults(seg_set(tmp_path, [label(0, 3)], steps=steps))
     assert fault.startswith(f'{tmp_path}/labels/000.png: does not load: '
-                            'ValueError: wants pixels of [0, 255], got [3]')
+                            'ValueError: pixels must be of [0, 255], got [3]')
 
 
 class NeedsImage:

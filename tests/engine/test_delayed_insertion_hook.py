@@ -119,7 +119,7 @@ def test_a_network_with_nothing_to_insert_is_told(tmp_path):
 
 
 def test_a_negative_begin_is_told(tmp_path):
-    with pytest.raises(ValueError, match='begin wants at least 0, got -1'):
+    with pytest.raises(ValueError, match='begin must be at least 0, got -1'):
         runner(tmp_path, network(), 2, begin=-1)
 
 

@@ -47,5 +47,5 @@ def test_it_looks_only_now_and_then(runner, caplog):
 
 
 def test_a_wrong_interval_is_told():
-    with pytest.raises(ValueError, match='interval wants at least 1, got 0'):
+    with pytest.raises(ValueError, match='interval must be at least 1, got 0'):
         OffsetCheckHook(0)

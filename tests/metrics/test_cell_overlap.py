@@ -47,7 +47,7 @@ def test_without_true_cells_there_are_no_values():
 
 def test_negative_numbers_are_refused():
     cells = np.ones((1, 2), int)
-    with pytest.raises(ValueError, match='truth wants .* got -1'):
+    with pytest.raises(ValueError, match='truth must be .* got -1'):
         cell_overlaps(cells, -cells)
 
 

@@ -187,6 +187,6 @@ def test_pixel_error_is_the_share_of_differing_pixels():
 
 @pytest.mark.parametrize('error', [pixel_error, rand_error, warping_error])
 def test_maps_of_two_shapes_are_refused(error):
-    with pytest.raises(ValueError, match=r'predicted and truth want one size '
-                       r'\(H, W\), got \(2, 3\) and \(3, 2\)'):
+    with pytest.raises(ValueError, match=r'predicted and truth must have one '
+                       r'size \(H, W\), got \(2, 3\) and \(3, 2\)'):
         error(np.ones((2, 3), bool), np.ones((3, 2), bool))

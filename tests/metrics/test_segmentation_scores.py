@@ -62,9 +62,10 @@ def test_nothing_counted_scores_nan():
 
 @pytest.mark.parametrize('truth, prediction, message', [
     ([0, 7, 8], [0, 1, 1],
-     'truth wants labels 0 to 2 or 255, ignored; got 7, 8'),
-    ([0, -1], [0, 1], 'truth wants labels 0 to 2 or 255, ignored; got -1'),
-    ([0, 1], [0, 3], 'prediction wants labels 0 to 2; got 3'),
+     r'truth must hold labels 0 to 2 or 255 \(ignored\), got 7, 8'),
+    ([0, -1], [0, 1],
+     r'truth must hold labels 0 to 2 or 255 \(ignored\), got -1'),
+    ([0, 1], [0, 3], 'prediction must hold labels 0 to 2, got 3'),
     ([0, 1], [0], r'the shape of truth, \(2,\), got \(1,\)'),
 ])
 def test_labels_outside_the_classes_are_refused(truth, prediction, message):

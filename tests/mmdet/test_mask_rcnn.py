@@ -340,7 +340,7 @@ def test_no_positive_roi_gives_no_mask_loss(name):
 
 def test_softmax_refuses_masks_of_no_class():
     cfg = load(SOFTMAX).model.roi_head.mask_head
-    with pytest.raises(ValueError, match='class_agnostic=False, got True'):
+    with pytest.raises(ValueError, match='must be False, got True'):
         MODELS.build(dict(cfg, class_agnostic=True))
 
 

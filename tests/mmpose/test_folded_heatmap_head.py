@@ -155,7 +155,7 @@ def test_predictions_are_equal_with_flip_test():
 def test_rearranged_features_are_refused():
     _, folded = pair()
     folded.neck.rearrange = True
-    with pytest.raises(ValueError, match='64 x 2 channels, got 2; .*neck'):
+    with pytest.raises(ValueError, match='must be 64 x 2, got 2; .*neck'):
         folded(*batch(), mode='loss')
 
 

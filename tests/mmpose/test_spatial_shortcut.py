@@ -97,7 +97,7 @@ def test_image_sides_that_do_not_divide_are_named(options, size, divisor):
 
 
 def test_host_checkpoint_of_another_k_is_refused():
-    with pytest.raises(ValueError, match='shift1_1.shift.offset wants 8 x 2'):
+    with pytest.raises(ValueError, match='1_1.shift.offset must be 8 x 2'):
         small(shift=dict(shift_channels=8)).load_state_dict(
             small().state_dict())
 
@@ -188,7 +188,7 @@ def test_any_metric_sees_the_predictor_it_is_given():
         metric.process(None, [sample])
     assert answer.evaluate(1)['PCK'] == 0
     assert own.evaluate(1)['E1/PCK'] == 1
-    with pytest.raises(ValueError, match='wants pred_instances with E9_key'):
+    with pytest.raises(ValueError, match='pred_instances must have E9_key'):
         OfPredictor('E9', pck).process(None, [sample])
 
 

@@ -140,7 +140,7 @@ def test_every_predictor_is_evaluated_in_one_test(people, tmp_path):
 def test_offsets_of_another_k_are_refused_by_name(people, tmp_path):
     run(people, tmp_path, iters=1).train()
     with pytest.raises(
-            ValueError, match=r'backbone.shift1_1.*offset wants 8 x 2'):
+            ValueError, match=r'backbone.shift1_1.*offset must be 8 x 2'):
         run(people, tmp_path / 'test',
             load_from=str(tmp_path / 'iter_1.pth'),
             **{'model.backbone.shift.shift_channels': 8}).train()

@@ -108,7 +108,7 @@ def test_seg_without_cells_is_no_number():
 
 
 def test_a_cell_that_is_no_class_is_refused():
-    with pytest.raises(ValueError, match='cell wants .* 2, got 2'):
+    with pytest.raises(ValueError, match='cell must be .* 2, got 2'):
         evaluate(dict(type='mmdense.MembraneMetric', cell=2), pictures(0))
 
 

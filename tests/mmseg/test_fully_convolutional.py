@@ -341,7 +341,7 @@ def test_predicts_an_image_of_any_size(size):
           classifier=dict(type='VGG')), r"a type out of \['AlexNet', "
      r"'GoogLeNet', 'VGG16'\], got 'VGG'"),
     (dict(type='mmdense.FCNSkipHead', in_channels=[3, 5], in_index=[0, 1],
-          num_classes=3, upsampling=[]), 'wants one entry a map, 1 for'),
+          num_classes=3, upsampling=[]), 'must have one entry a map, 1 for'),
 ])
 def test_refuses_what_it_cannot_build(model, message):
     with pytest.raises(ValueError, match=message):
@@ -411,8 +411,8 @@ def test_metric_ignores_the_label_it_is_told():
 
 
 def test_metric_names_the_image_of_a_label_that_is_no_class():
-    with pytest.raises(ValueError, match='street.png: truth wants labels 0 '
-                       'to 2 or 255, ignored; got 11'):
+    with pytest.raises(ValueError, match='street.png: truth must .* labels 0 '
+                       r'to 2 or 255 \(ignored\), got 11'):
         metric().process({}, [
             predicted([[0, 11]], [[0, 0]], seg_map_path='street.png')
         ])

@@ -292,7 +292,7 @@ def test_frequencies_that_are_no_shares_are_refused_early(frequencies):
 def test_a_wrong_frequency_is_all_that_is_reported(tmp_path):
     step = build('BorderWeights', cache_dir=tmp_path, frequencies=[1.])
     label = np.eye(4, dtype=np.uint8)
-    with pytest.raises(ValueError, match='frequencies wants') as caught:
+    with pytest.raises(ValueError, match='frequencies must') as caught:
         step(dict(gt_seg_map=label, seg_fields=[]))
     assert caught.value.__context__ is None
 

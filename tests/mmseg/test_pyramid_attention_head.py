@@ -411,10 +411,10 @@ def test_decodes_any_backbone_of_four_levels_at_any_size(
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(attention=None, upsample=None), 'wants attention, or upsample'),
-    (dict(attention=dict(type='SE')), "attention wants a type.*got 'SE'"),
-    (dict(act_cfg=dict(type='GELU')), 'wants conv_cfg=None and act_cfg'),
-    (dict(conv_cfg=dict(type='DCNv2')), 'wants conv_cfg=None and act_cfg'),
+    (dict(attention=None, upsample=None), 'attention must be set, or upsamp'),
+    (dict(attention=dict(type='SE')), "attention must have a type.*got 'SE'"),
+    (dict(act_cfg=dict(type='GELU')), 'conv_cfg must be None and act_cfg'),
+    (dict(conv_cfg=dict(type='DCNv2')), 'conv_cfg must be None and act_cfg'),
 ], ids=str)
 def test_refuses_what_would_not_reach_the_network(options, message):
     with pytest.raises(ValueError, match=message):

@@ -51,7 +51,7 @@ def test_an_image_without_labels_passes():
 def test_a_value_of_no_class_is_named():
     results = dict(
         gt_seg_map=np.array([[0, 7, 255]], np.uint8), seg_map_path='x/3.png')
-    with pytest.raises(ValueError, match=r'x/3.png: wants .*0, 255.* \[7\]'):
+    with pytest.raises(ValueError, match=r'x/3.png: pixels .*0, 255.* \[7\]'):
         build('LabelsFromValues', values=[0, 255])(results)
 
 
@@ -182,14 +182,14 @@ def test_the_full_recipes_turn_and_mirror_into_all_eight_orientations(name):
 
 
 def test_packing_without_weights_is_refused():
-    with pytest.raises(KeyError, match='wants BorderWeights earlier'):
+    with pytest.raises(KeyError, match='put BorderWeights earlier'):
         build('PackWeightedSegInputs')(sample())
 
 
 @pytest.mark.parametrize('kind, options, message', [
-    ('ElasticDeformation', dict(std=-1), 'std wants at least 0, got -1'),
-    ('ElasticDeformation', dict(grid=1), 'grid wants at least 2, got 1'),
-    ('MirrorPad', dict(context=-1), 'context wants at least 0, got -1'),
+    ('ElasticDeformation', dict(std=-1), 'std must be at least 0, got -1'),
+    ('ElasticDeformation', dict(grid=1), 'grid must be at least 2, got 1'),
+    ('MirrorPad', dict(context=-1), 'context must be at least 0, got -1'),
 ])
 def test_wrong_options_are_refused(kind, options, message):
     with pytest.raises(ValueError, match=message):

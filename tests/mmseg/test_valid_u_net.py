@@ -166,7 +166,7 @@ def test_prediction_has_the_images_size_and_no_seams(size):
 
 
 def test_a_backbone_that_says_not_what_it_loses_is_refused():
-    with pytest.raises(ValueError, match='backbone wants .*context.* ResNet'):
+    with pytest.raises(ValueError, match='backbone must .*context.* ResNet'):
         MODELS.build(
             dict(
                 type='mmdense.OverlapTileSegmentor',

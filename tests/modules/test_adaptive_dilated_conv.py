@@ -134,16 +134,16 @@ def test_rates_stay_float32_under_autocast():
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(kernel_size=4), 'odd kernel_size, got'),
+    (dict(kernel_size=4), 'kernel_size must be odd, got'),
     (dict(kernel_size=3, groups_of_rates=3),
-     'dividing in_channels = 8, got 3'),
+     'must divide in_channels = 8, got 3'),
     (dict(kernel_size=3, groups_of_rates=0), 'got 0'),
     (dict(kernel_size=3, padding_mode='reflect'),
-     "padding_mode='zeros', got 'reflect'"),
-    (dict(kernel_size=3, padding='same'), "padding wants .* got 'same'"),
-    (dict(kernel_size='a'), "kernel_size wants .* got 'a'"),
-    (dict(kernel_size=3, hidden_ratio=0), 'hidden_ratio wants a positive'),
-    (dict(kernel_size=3, rate_bounds=(2, 3)), 'rate_bounds wants'),
+     "padding_mode must be 'zeros', got 'reflect'"),
+    (dict(kernel_size=3, padding='same'), "padding must be .* got 'same'"),
+    (dict(kernel_size='a'), "kernel_size must be .* got 'a'"),
+    (dict(kernel_size=3, hidden_ratio=0), 'hidden_ratio must be a positive'),
+    (dict(kernel_size=3, rate_bounds=(2, 3)), 'rate_bounds must'),
 ])
 def test_a_setting_that_cannot_be_is_refused(change, message):
     with pytest.raises(ValueError, match=message):

@@ -175,9 +175,9 @@ def test_exports_with_a_height_of_any_multiple_of_eight():
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(pooling='mean'), "pooling wants one of .*got 'mean'"),
-    (dict(kernel_sizes=()), 'kernel_sizes wants one kernel per'),
-    (dict(kernel_sizes=(7, 4, 3)), 'kernel_size wants a positive odd .*4'),
+    (dict(pooling='mean'), "pooling must be one of .*got 'mean'"),
+    (dict(kernel_sizes=()), 'kernel_sizes must have one kernel per'),
+    (dict(kernel_sizes=(7, 4, 3)), 'kernel_size must be a positive odd .*4'),
 ], ids=str)
 def test_refuses_options_the_pyramid_cannot_have(options, message):
     with pytest.raises(ValueError, match=message):
@@ -199,7 +199,7 @@ def test_squeeze_excite_matches_its_formula():
 
 @pytest.mark.parametrize('reduction', [0, 9])
 def test_squeeze_excite_refuses_a_reduction_to_nothing(reduction):
-    with pytest.raises(ValueError, match=f'reduction wants 1 to 8.*got '
+    with pytest.raises(ValueError, match=f'reduction must be 1 to 8.*got '
                        f'{reduction}'):
         SqueezeExciteAttention(8, 4, reduction)
 

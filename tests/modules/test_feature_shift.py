@@ -117,7 +117,7 @@ def test_offsets_of_another_number_are_refused_even_when_not_strict():
     other = nn.ModuleDict(dict(shift1_1=FeatureShiftModule(3, 6)))
     with pytest.raises(
             ValueError,
-            match=r'shift1_1.shift.offset wants 4 x 2 .*K = 4.*\(6, 2\)'):
+            match=r'shift1_1.shift.offset must be 4 x 2 .*K = 4.*\(6, 2\)'):
         network['shift1_1'].shift._load_from_state_dict(
             other.state_dict(), 'shift1_1.shift.', {}, False, [], [], [])
 
@@ -129,9 +129,9 @@ def test_channels_that_left_the_map_are_counted():
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(attention='softmax'), 'attention wants one of'),
-    (dict(shift_channels=0), 'shift_channels wants at least 1, got 0'),
-    (dict(offset_std=-1), 'offset_std wants at least 0, got -1'),
+    (dict(attention='softmax'), 'attention must be one of'),
+    (dict(shift_channels=0), 'shift_channels must be at least 1, got 0'),
+    (dict(offset_std=-1), 'offset_std must be at least 0, got -1'),
 ])
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):

@@ -63,9 +63,9 @@ def test_fold_undoes_unfold():
 
 
 def test_fold_and_unfold_refuse_sizes_that_do_not_fit():
-    with pytest.raises(ValueError, match='divisible by it, got 4 x 5'):
+    with pytest.raises(ValueError, match='divisible by upscale 2, got 4 x 5'):
         fold(torch.zeros(1, 2, 4, 5), 2)
-    with pytest.raises(ValueError, match='multiple of 4 channels, got 6'):
+    with pytest.raises(ValueError, match='multiple of 4 for upscale 2, got 6'):
         unfold(torch.zeros(1, 6, 4, 5), 2)
 
 
@@ -274,9 +274,9 @@ def test_the_norm_reaches_every_layer():
      'groups_second=100 .* 2048 channels; .*: 64 and 128'),
     (dict(groups_first=4096, groups_second=64),
      'groups_first=4096 .*that do: 2048$'),
-    (dict(groups_first=0, groups_second=64), 'groups_first wants .* got 0'),
+    (dict(groups_first=0, groups_second=64), 'groups_first must be .* got 0'),
     (dict(groups_first=32, groups_second=64, kernel_size=4),
-     'kernel_size wants a positive odd number, got 4'),
+     'kernel_size must be a positive odd number, got 4'),
     (dict(groups_first=32, groups_second=64, stride=0), 'stride .* got 0'),
     (dict(groups_first=32, groups_second=64, multiplier=0),
      'multiplier .* got 0'),

@@ -105,7 +105,7 @@ def test_every_parameter_learns():
 
 
 def test_refuses_an_even_kernel():
-    with pytest.raises(ValueError, match='kernel_size wants .* odd.*got 2'):
+    with pytest.raises(ValueError, match='kernel_size must be .* odd.*got 2'):
         GlobalAttentionUpsample(6, 4, 4, kernel_size=2)
 
 

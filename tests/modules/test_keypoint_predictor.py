@@ -43,8 +43,8 @@ def test_heatmaps_start_as_faint_as_targets():
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(enlarge='both'), 'enlarge wants one of'),
-    (dict(), 'without reduce in_channels wants to be channels=4, got 5'),
+    (dict(enlarge='both'), 'enlarge must be one of'),
+    (dict(), 'in_channels must be channels=4 without reduce, got 5'),
 ])
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):

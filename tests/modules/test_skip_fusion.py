@@ -216,7 +216,7 @@ def test_starts_at_zero_scores_and_bilinear_class_by_class():
 @pytest.mark.parametrize('channels, upsampling, message', [
     ([3, 4], FCN_32S, r'one entry a map, 2 for in_channels=\[3, 4\], got 1'),
     ([3], [dict(factor=4, kernel_size=9, crop=0)],
-     'kernel_size wants 7 or 8 for factor 4, got 9'),
+     'kernel_size must be 7 or 8 for factor 4, got 9'),
 ])
 def test_refuses_what_does_not_fit(channels, upsampling, message):
     with pytest.raises(ValueError, match=message):
@@ -225,6 +225,6 @@ def test_refuses_what_does_not_fit(channels, upsampling, message):
 
 def test_a_map_too_small_for_its_crop_is_named_with_the_size_wanted():
     net = SkipFusion([1], 2, FCN_32S)
-    with pytest.raises(ValueError, match='crop of 90x20 at 19 wants a map of '
-                       'at least 109x39, got 96x96'):
+    with pytest.raises(ValueError, match='x must be at least 109x39 for a '
+                       'crop of 90x20 at 19, got 96x96'):
         net([torch.zeros(1, 1, 2, 2)], (90, 20))

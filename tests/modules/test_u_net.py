@@ -97,7 +97,7 @@ def test_the_network_refuses_a_side_that_does_not_fit():
 
 
 def test_a_network_without_a_pool_is_refused():
-    with pytest.raises(ValueError, match='depth wants at least 1, got 0'):
+    with pytest.raises(ValueError, match='depth must be at least 1, got 0'):
         UNet(depth=0)
 
 

@@ -137,7 +137,7 @@ def test_a_mode_that_fails_leaves_the_others_their_rows(
         captured.out
     found = rows(captured.out)
     assert ' '.join(found['onnx']).startswith(
-        'failed: ValueError: an ONNX export wants onnxruntime, not installed')
+        'failed: ValueError: an ONNX export needs onnxruntime, not installed')
     assert float(found['eager'][0]) > 0
     assert captured.err == ''
 
@@ -170,8 +170,8 @@ def test_options_reach_both_the_time_and_the_memory(
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--batch', '0'], '--batch wants at least 1, got 0'),
-    (['--shape', '0', '5'], '--shape wants two positive sizes'),
+    (['--batch', '0'], '--batch must be at least 1, got 0'),
+    (['--shape', '0', '5'], '--shape must be two positive sizes'),
     (['--mode', 'fast'], "invalid choice: 'fast'"),
 ])
 def test_refuses_what_cannot_be_measured(tool, capsys, options, message):

@@ -96,8 +96,8 @@ def test_memory_is_the_networks_own(configs):
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--repeats', '0'], '--repeats wants at least 1, got 0'),
-    (['--shape', '0', '5'], '--shape wants two positive sizes'),
+    (['--repeats', '0'], '--repeats must be at least 1, got 0'),
+    (['--shape', '0', '5'], '--shape must be two positive sizes'),
 ])
 def test_refuses_what_cannot_be_measured(tool, capsys, options, message):
     with pytest.raises(SystemExit):

@@ -72,10 +72,10 @@ def test_a_network_that_does_not_tile_is_refused(tool, tmp_path, capsys):
     path = tmp_path / 'whole.py'
     path.write_text(WHOLE)
     assert tool.main([str(path)]) == 2
-    assert 'wants a segmentor that tiles' in capsys.readouterr().err
+    assert 'must be a segmentor that tiles' in capsys.readouterr().err
 
 
 def test_a_wrong_number_is_refused(tool, config, capsys):
     with pytest.raises(SystemExit):
         tool.main([config, '--repeats', '0'])
-    assert '--repeats wants at least 1, got 0' in capsys.readouterr().err
+    assert '--repeats must be at least 1, got 0' in capsys.readouterr().err

@@ -36,4 +36,4 @@ def test_a_wrong_config_is_named(main, capsys):
 def test_no_repeats_are_refused(main, capsys):
     with pytest.raises(SystemExit):
         main([str(CONFIG), '--repeats', '0'])
-    assert '--repeats wants at least 1, got 0' in capsys.readouterr().err
+    assert '--repeats must be at least 1, got 0' in capsys.readouterr().err

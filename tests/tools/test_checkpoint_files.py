@@ -92,12 +92,12 @@ FILES = dict(
     half_written=(half_written, 'is not whole'),
     zeroed=(zeroed, 'is not whole'),
     empty=(Path.touch, r'is not whole (0 bytes'),
-    folder=(Path.mkdir, 'is a folder, wants a checkpoint file'),
+    folder=(Path.mkdir, 'must be a checkpoint file, got a folder'),
     missing=(lambda path: None, 'no such checkpoint'),
     text=(lambda path: path.write_text('weights: none'),
           'cannot be read as a checkpoint'),
     tensor=(lambda path: torch.save(torch.ones(2), path),
-            'wants to hold a dict, got Tensor'))
+            'must hold a dict, got Tensor'))
 
 
 @pytest.fixture(scope='module')

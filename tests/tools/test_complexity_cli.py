@@ -118,7 +118,7 @@ def test_compare_takes_a_config_by_its_name(
 def test_a_changed_config_is_compared_with_no_paper(tool, pose, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(pose), '--compare', '--cfg-options', 'a=1'])
-    assert 'wants no --cfg-options' in capsys.readouterr().err
+    assert '--cfg-options must not be given' in capsys.readouterr().err
 
 
 def test_compare_says_when_no_paper_has_the_config(tool, pose, capsys):
@@ -128,7 +128,7 @@ def test_compare_says_when_no_paper_has_the_config(tool, pose, capsys):
 
 @pytest.mark.parametrize('name, text, message', [
     ('gone.py', None, 'gone.py: no such config'),
-    ('epoch_1.pth', 'x', 'is a checkpoint; wants a config'),
+    ('epoch_1.pth', 'x', 'must be a config (.py), got a checkpoint'),
     ('empty.py', 'a = 1', "empty.py has no 'model'"),
     ('syntax.py', 'model = (', 'syntax.py does not parse as a config'),
     ('base.py', "_base_ = './nowhere.py'", 'nowhere.py'),
@@ -152,9 +152,9 @@ def test_bad_input_is_one_line_and_status_two(
 
 
 @pytest.mark.parametrize('argv, message', [
-    ([], 'wants a CONFIG'),
-    (['a.py', '--shape', '0', '64'], '--shape wants two positive sizes'),
-    (['a.py', '--depth', '-1'], '--depth wants at least 0'),
+    ([], 'CONFIG must be given'),
+    (['a.py', '--shape', '0', '64'], '--shape must be two positive sizes'),
+    (['a.py', '--depth', '-1'], '--depth must be at least 0'),
 ])
 def test_bad_options_name_themselves(tool, capsys, argv, message):
     with pytest.raises(SystemExit, match='2'):

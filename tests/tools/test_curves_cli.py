@@ -119,11 +119,11 @@ def test_a_picture_that_cannot_be_written_is_one_line(tool, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('text, message', [
-    (None, 'holds no */vis_data/scalars.json'),
+    (None, 'got no */vis_data/scalars.json'),
     ('no json\n{"step": 1}',
-     "line 1: wants a record of mmengine with a step, got 'no js"),
+     "line 1 must be a record of mmengine with a step, got 'no js"),
     ('no json', 'there is nothing to draw'),
-    ('{"loss": 1}', 'line 1: wants a record'),
+    ('{"loss": 1}', 'line 1 must be a record'),
     ('', 'there is nothing to draw'),
 ])
 def test_what_is_no_log_is_one_line_and_status_two(

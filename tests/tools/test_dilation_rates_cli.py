@@ -87,7 +87,7 @@ _base_ = 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py'
 
 @pytest.mark.parametrize('text, message', [
     (PLAIN, 'TopdownPoseEstimator has no adaptive dilated convolution'),
-    (SEGMENTATION, "wants a top-down config of mmpose: rates go by the "
+    (SEGMENTATION, "config must be top-down, of mmpose, since rates go by the "
      "person, got default_scope 'mmseg'"),
 ])
 def test_a_config_that_will_not_do_is_refused(tool, files, capsys, text,

@@ -205,10 +205,10 @@ def test_zeros_compared_with_zeros_are_no_comparison(
     (lambda m: m.rpn_head.test_cfg.nms.update(type='soft_nms'),
      'proposals must be suppressed by nms, got soft_nms'),
     (lambda m: setattr(m.roi_head, 'num_stages', 3),
-     'one stage of heads for regions, got StandardRoIHead'),
+     'roi_head must have one stage, got StandardRoIHead'),
     (lambda m: setattr(
         m.roi_head.bbox_roi_extractor.roi_layers[1], 'pool_mode', 'max'),
-     'pooled by RoIAlign, got RoIAlign'),
+     "must be a RoIAlign with pool_mode='avg', got RoIAlign"),
 ], ids=['nms', 'cascade', 'pooling'])
 def test_a_two_stage_detector_of_another_kind_is_named(
         config, change, message):
@@ -296,7 +296,7 @@ def test_an_older_torch_is_named(tool, config, tmp_path, capsys, monkeypatch):
     pytest.importorskip('mmpose')
     monkeypatch.setattr(exporting, 'Dim', object())
     assert tool.main([config(FLATTENET), '--out', str(tmp_path / 'm')]) == 2
-    assert 'wants torch 2.6 or later, got' in capsys.readouterr().err
+    assert 'needs torch 2.6 or later, got' in capsys.readouterr().err
 
 
 def test_a_missing_config_is_one_line_and_status_two(tool, capsys):
@@ -338,4 +338,4 @@ def test_missing_packages_are_named_before_anything_is_traced(
         lambda name, *more: None if name == 'onnxruntime' else find(
             name, *more))
     assert tool.main(['gone.py', '--out', str(tmp_path / 'm.onnx')]) == 2
-    assert 'wants onnxruntime, not installed' in capsys.readouterr().err
+    assert 'needs onnxruntime, not installed' in capsys.readouterr().err

@@ -58,7 +58,7 @@ def test_maps_are_those_of_the_module():
     chosen = feature_maps.reduced(same, [2, 0])
     assert list(chosen) == ['channel 2', 'channel 0']
     np.testing.assert_array_equal(chosen['channel 2'], same[2])
-    with pytest.raises(ValueError, match=r'wants 0 to 2, got 3'):
+    with pytest.raises(ValueError, match=r'must be 0 to 2, got 3'):
         feature_maps.reduced(same, [0, 3])
 
 
@@ -150,7 +150,7 @@ def test_the_names_are_listed(tool, given, capsys):
      "no module 'backbone.layer1.0.conv9'; the nearest are "
      'backbone.layer1.0.conv'),
     (['--module', 'neck', '--channels', '99'],
-     '--channels wants 0 to 15, got 99'),
+     '--channels must be 0 to 15, got 99'),
 ])
 def test_what_is_not_there_is_named(tool, given, tmp_path, capsys, more,
                                     message):
@@ -188,5 +188,5 @@ def test_an_image_that_is_none_is_named(tool, given, tmp_path, capsys):
     assert 'image.jpg cannot be read as an image' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         tool.main([*given, '--module', 'neck', '--channels', 'all'])
-    assert '--channels wants mean, max or numbers, got all' in \
+    assert '--channels must be mean, max or numbers, got all' in \
         capsys.readouterr().err

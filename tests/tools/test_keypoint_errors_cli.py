@@ -59,7 +59,7 @@ def test_two_results_are_set_side_by_side(tool, files, capsys):
 
 
 @pytest.mark.parametrize('results, message', [
-    (['nowhere.json'], 'nowhere.json wants a JSON file'),
+    (['nowhere.json'], 'nowhere.json must be a JSON file'),
     (['a=right.json', 'a=wrong.json'], "different names, got ['a', 'a']"),
 ])
 def test_bad_input_is_one_line(tool, files, capsys, results, message):

@@ -44,7 +44,7 @@ def test_a_number_below_one_is_refused(tool, folder, tmp_path, capsys,
                                        option):
     with pytest.raises(SystemExit):
         tool.main([str(folder), str(tmp_path / 'out.png'), option, '0'])
-    assert f'{option} wants at least 1, got 0' in capsys.readouterr().err
+    assert f'{option} must be at least 1, got 0' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('content, out, message', [

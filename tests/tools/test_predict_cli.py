@@ -331,10 +331,10 @@ def test_an_image_the_host_stops_at_is_named_and_the_rest_done(
 
 @pytest.mark.parametrize('change, message', [
     ("default_scope = 'mmengine'",
-     "default_scope wants to be one of mmpose, mmseg, mmdet, got 'mmengine'"),
-    ('test_dataloader = None', 'wants a test_dataloader whose dataset has'),
+     "default_scope must be one of mmpose, mmseg, mmdet, got 'mmengine'"),
+    ('test_dataloader = None', 'test_dataloader must have a dataset'),
     ("test_dataloader = dict(dataset=dict(data_mode='bottomup'))",
-     "wants a top-down config of mmpose, got 'bottomup'"),
+     "data_mode must be 'topdown', got 'bottomup'"),
     ("test_dataloader = dict(dataset=dict(type='Nowhere'))",
      'the test data set does not build'),
     ("visualizer = dict(type='Nobody')",
@@ -359,7 +359,7 @@ def test_a_config_that_will_not_do_is_one_line_and_status_two(
     (2, 'gone', 'gone: no such image or folder'),
     (2, 'empty', 'empty holds no images (.jpg'),
     (4, 'people', 'the pictures would replace them'),
-    (6, 'boxes.json', 'boxes.json: wants a COCO annotation file'),
+    (6, 'boxes.json', 'boxes.json must be a COCO annotation file'),
     (8, 'cuda:99', "device 'cuda:99'"),
     (4, 'boxes.json', 'boxes.json'),
 ])

@@ -154,7 +154,7 @@ def test_a_missing_package_is_one_line(tool, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'a.pth'), str(tmp_path / 'b'),
                    '--safetensors'])
-    assert '--safetensors wants safetensors, not installed' in \
+    assert '--safetensors needs safetensors, not installed' in \
         capsys.readouterr().err
 
 
@@ -180,7 +180,7 @@ class Surprise:
     (None, 'no such checkpoint'),
     (b'PK-cut', 'is not whole (6 bytes, the end is missing)'),
     (b'text', 'cannot be read as a checkpoint'),
-    ([1], 'wants to hold a dict, got list'),
+    ([1], 'must hold a dict, got list'),
     (dict(model=dict(a=1)), 'holds no weights; its entries are model'),
     (dict(state_dict=Surprise()), 'cannot be read as a checkpoint'),
 ])

@@ -1,4 +1,4 @@
-"""How long a call takes, alone or beside another, on a noisy machine."""
+"""Timing of a call, alone or against another, on a noisy machine."""
 import math
 import statistics
 import time
@@ -17,16 +17,16 @@ class Ratio:
     """Samples of two calls taken in turn, in seconds per call.
 
     Attributes:
-        a (tuple[float, ...]): Samples of the call in question.
-        b (tuple[float, ...]): Samples of the call it is compared with, each
-            taken right beside the sample of ``a`` at the same index.
+        a (tuple[float, ...]): Samples of the first call.
+        b (tuple[float, ...]): Samples of the second call, each taken next to
+            the sample of ``a`` at the same index.
     """
     a: tuple[float, ...]
     b: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Median of ``a`` over median of ``b``."""
+        """The median of ``a`` over the median of ``b``."""
         return statistics.median(self.a) / statistics.median(self.b)
 
     @property
@@ -40,10 +40,10 @@ class Ratio:
 
 
 def use_threads(threads: int) -> None:
-    """Let PyTorch use so many threads of the CPU, compiled kernels too.
+    """Set the number of CPU threads, also for compiled kernels.
 
-    Inductor writes the number into its kernels, but finds a kernel in its
-    cache without looking at it unless the number is set like this.
+    Inductor compiles the number into its kernels. Only a number that is set
+    like this is part of the key of its cache.
 
     Args:
         threads (int): At least 1.
@@ -61,13 +61,13 @@ def compare(a: Callable[[], object],
             clock: Callable[[], float] = time.perf_counter) -> Ratio:
     """Time two calls in turn and take the ratio of their medians.
 
-    Whatever else the machine does then meets both alike; the order turns
-    round at every repeat, so that neither always runs on what the other left
-    in the cache.
+    Other load on the machine then affects both alike. The order changes at
+    every repeat, so that neither call always profits from the cache of the
+    other.
 
     Args:
-        a (Callable): The call in question.
-        b (Callable): The call to compare with.
+        a (Callable): The first call.
+        b (Callable): The second call.
         repeats (int): Samples of each.
         warm_up (int): Calls of each before the first sample, at least 1.
         synchronize (Callable): Waits until the device has finished; does
@@ -81,7 +81,7 @@ def compare(a: Callable[[], object],
         ValueError: If ``repeats`` or ``warm_up`` is less than 1.
     """
     if repeats < 1 or warm_up < 1:
-        raise ValueError('compare wants repeats and warm_up of at least 1, '
+        raise ValueError('compare: repeats and warm_up must be at least 1, '
                          f'got {repeats} and {warm_up}')
 
     def calls_of(call):
@@ -103,7 +103,7 @@ def measure(call: Callable[[], object],
     """Time one call by itself.
 
     Args:
-        call (Callable): The call in question.
+        call (Callable): The call to time.
         repeats (int): Samples.
         warm_up (int): Calls before the first sample, at least 1.
         synchronize (Callable): Waits until the device has finished.
@@ -116,7 +116,7 @@ def measure(call: Callable[[], object],
         ValueError: If ``repeats`` or ``warm_up`` is less than 1.
     """
     if repeats < 1 or warm_up < 1:
-        raise ValueError('measure wants repeats and warm_up of at least 1, '
+        raise ValueError('measure: repeats and warm_up must be at least 1, '
                          f'got {repeats} and {warm_up}')
     calls = _calls_per_sample(call, warm_up, synchronize, clock)
     return tuple(
@@ -139,7 +139,7 @@ def _calls_per_sample(call, warm_up, synchronize, clock):
 
 
 def _status_bytes(field: str) -> int:
-    """A field of this process's Linux status file, in bytes."""
+    """Return a field of this process's Linux status file, in bytes."""
     with open('/proc/self/status') as status:
         for line in status:
             if line.startswith(field + ':'):
@@ -149,16 +149,15 @@ def _status_bytes(field: str) -> int:
 
 def peak_extra_bytes(call: Callable[[], object],
                      device: torch.device) -> int:
-    """Memory a call needs at its worst moment, beyond what was there before.
+    """Return the peak memory of a call, beyond what was in use before.
 
-    On a GPU what PyTorch's allocator counts. On a CPU the resident memory of
-    the process, whose high-water mark Linux lets us reset: it sees what
-    libraries allocate behind PyTorch's back, which a profiler of PyTorch's
-    allocator does not. Call it once in a fresh process, where no memory
-    freed earlier is there to be used again.
+    On a GPU this is what PyTorch's allocator counts. On a CPU it is the
+    resident memory of the process, which includes what libraries allocate
+    without PyTorch. Call it once in a new process, where no memory that was
+    freed earlier can be used again.
 
     Raises:
-        OSError: On a CPU under another system than Linux.
+        OSError: On a CPU, if the system is not Linux.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""How fast a config's network infers, and what memory that takes."""
+"""Speed and memory of the inference of a config's network."""
 import argparse
 import copy
 import os
@@ -24,42 +24,43 @@ CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
 
 def options() -> argparse.ArgumentParser:
-    """What every tool that measures inference asks; a parent parser."""
+    """Return a parent parser with the options of the inference benchmarks."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         '--shape', type=int, nargs=2, metavar=('H', 'W'),
-        help='image size (default: what the first config trains at)')
-    parser.add_argument('--batch', type=int, default=1)
+        help='image size (default: the training size of the first config)')
+    parser.add_argument('--batch', type=int, default=1,
+                        help='images in a batch (default: 1)')
     parser.add_argument(
         '--repeats', type=int, default=15,
         help='samples of each (default: 15)')
     parser.add_argument(
         '--threads', type=int, default=2,
-        help='threads of a CPU (default: 2)')
+        help='threads of the CPU (default: 2)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument(
         '--clock', choices=list(CLOCKS), default='wall',
-        help='wall time, or CPU time of this process, for one thread on a '
-        'busy machine (default: wall)')
+        help='wall time, or CPU time of this process, which suits one '
+        'thread on a busy machine (default: wall)')
     parser.add_argument(
-        '--no-memory', action='store_true', help='measure time alone')
+        '--no-memory', action='store_true', help='measure only the time')
     return parser
 
 
 def check_options(parser: argparse.ArgumentParser,
                   args: argparse.Namespace) -> None:
-    """End the program where :func:`options` do not fit, naming the option.
+    """End the program if a value of :func:`options` is not allowed.
 
     Args:
-        parser (argparse.ArgumentParser): Of the tool.
-        args (argparse.Namespace): What it has read.
+        parser (argparse.ArgumentParser): Parser of the tool.
+        args (argparse.Namespace): The arguments it has read.
     """
     for name in ('batch', 'repeats', 'threads'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name} wants at least 1, got '
+            parser.error(f'--{name} must be at least 1, got '
                          f'{getattr(args, name)}')
     if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape wants two positive sizes, got {args.shape}')
+        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: PyTorch sees no GPU here')
     if args.device == 'cuda' and args.clock == 'cpu':
@@ -71,17 +72,17 @@ def inference(config: Config,
               batch: int = 1,
               device: str | torch.device = 'cpu',
               mode: str = 'eager') -> Callable[[], object]:
-    """The forward pass of a config's network on one batch, ready to call.
+    """Prepare the forward pass of a config's network on one batch.
 
-    The images are noise and the weights those of the constructors: neither
-    changes the time of a convolution. No loss, no decoding, no resizing to
-    the image: what the host calls ``mode='tensor'``.
+    The images are noise and the weights are the initial ones: neither changes
+    the time of a convolution. The pass is the host's ``mode='tensor'``:
+    without loss, decoding or resizing to the image.
 
     Args:
-        config (Config): Of any host.
+        config (Config): Config of any host.
         shape (tuple[int, int]): Height and width of the images in pixels.
         batch (int): Number of images.
-        device (str | torch.device): Where to run.
+        device (str | torch.device): Device to run on.
         mode (str): One of ``MODES``. Autocast is to bfloat16 on a CPU and to
             float16 on a GPU, torch's own choices.
 
@@ -89,8 +90,8 @@ def inference(config: Config,
         Callable: Runs the network once and returns its output.
 
     Raises:
-        ValueError: If the host refuses to build it, it has no ONNX form, or
-            the packages for that are missing.
+        ValueError: If the host cannot build the network, it cannot be exported
+            to ONNX, or the packages for that are missing.
     """
     # A copy, because mmseg writes into the config it builds from.
     model = networks.build_model(copy.deepcopy(config)).to(device)
@@ -135,11 +136,11 @@ def _onnx(model: nn.Module, images: Tensor) -> Callable[[], object]:
 def inference_bytes(name: str, shape: tuple[int, int], batch: int,
                     device: str, threads: int, mode: str = 'eager',
                     options: dict | None = None) -> int:
-    """Peak memory of one forward pass beyond weights and images, in bytes.
+    """Return the peak memory of a forward pass in bytes.
 
-    On a CPU to be called once in a process of its own. The same pass comes
-    first: the code it pages in, the threads it starts, what a compiler takes
-    are not the network's.
+    Weights and images are not counted. On a CPU, call it once in a new
+    process. The same pass runs once before, so that loaded code, threads and
+    the compiler are not counted.
     """
     use_threads(threads)
     config = networks.load_config(name, options)
@@ -149,7 +150,7 @@ def inference_bytes(name: str, shape: tuple[int, int], batch: int,
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in one line: the first of a compiler's hundreds."""
+    """Return the first line of an error."""
     first = (str(error).strip().splitlines() or [''])[0]
     return f'{type(error).__name__}: {first}'
 
@@ -165,7 +166,7 @@ except Exception as error:
 
 
 def inference_bytes_in_fresh_process(*arguments) -> int:
-    """:func:`inference_bytes`, on memory nothing used before.
+    """Return :func:`inference_bytes`, measured in a new process.
 
     Raises:
         RuntimeError: If the process fails; the message is one line.

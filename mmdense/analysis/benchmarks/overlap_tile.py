@@ -1,4 +1,4 @@
-"""What overlapping tiles cost beside the network's own time on them."""
+"""Cost of overlapping tiles, compared with the network on the same tiles."""
 from collections.abc import Callable
 
 import torch
@@ -10,7 +10,7 @@ from mmdense import networks
 def tiled_and_bare(
         model: nn.Module, size: tuple[int, int]
 ) -> tuple[Callable[[], object], Callable[[], object], int]:
-    """Inference of one image tile by tile, and the network on those tiles.
+    """Prepare the inference of an image by tiles, and the network alone.
 
     The first call mirrors, cuts, runs and joins as a test does; the second
     runs the network on the same tiles, cut beforehand.
@@ -23,11 +23,11 @@ def tiled_and_bare(
         tuple[Callable, Callable, int]: Both calls, and the number of tiles.
 
     Raises:
-        ValueError: If the model does not tile.
+        ValueError: If the model does not predict from tiles.
     """
     if 'tile' not in (getattr(model, 'test_cfg', None) or {}):
-        raise ValueError('wants a segmentor that tiles, with a tile in its '
-                         f'test_cfg, got {type(model).__name__}')
+        raise ValueError('model must be a segmentor that tiles, with a tile '
+                         f'in its test_cfg, got {type(model).__name__}')
     image = torch.randn(
         1,
         networks.input_channels(model),

@@ -1,4 +1,4 @@
-"""Training steps of any config on noise, without a data set."""
+"""Training steps of any config on noise."""
 import copy
 from collections.abc import Callable
 
@@ -68,17 +68,17 @@ LABELS = dict(
 
 
 def random_batch(config: Config, batch: int = 2, seed: int = 0) -> dict:
-    """Noise with random labels, as the config's data loader would give it.
+    """Return noise with random labels, in the form of a config's data loader.
 
     Args:
-        config (Config): Of any host; says size, channels of the target and
-            how samples are packed.
+        config (Config): Config of any host. It sets the size, the channels of
+            the target and the kind of samples.
         batch (int): Number of images.
-        seed (int): Of images and labels.
+        seed (int): Seed of images and labels.
 
     Returns:
-        dict: ``inputs``, uint8 images (C, H, W), and ``data_samples``, to be
-        put through the model's data preprocessor.
+        dict: ``inputs``, uint8 images (C, H, W), and ``data_samples``, for the
+        data preprocessor of the model.
     """
     random = np.random.default_rng(seed)
     height, width = networks.input_shape(config)
@@ -114,13 +114,13 @@ def random_batch(config: Config, batch: int = 2, seed: int = 0) -> dict:
 def training_step(config: Config,
                   batch: int = 2,
                   way: str = 'eager') -> Callable[[], float]:
-    """One step of a config's optimizer on one random batch, ready to call.
+    """Prepare one training step of a config on one random batch.
 
-    The weights are those of the constructors, the batch is the same at every
-    call, and the optimizer is the config's own.
+    The weights are the initial ones, the batch is the same at every call, and
+    the optimizer is that of the config.
 
     Args:
-        config (Config): Of any host.
+        config (Config): Config of any host.
         batch (int): Number of images.
         way (str): ``'eager'``, ``'bfloat16'`` (under autocast, as mmengine's
             ``AmpOptimWrapper`` does it) or ``'compile'`` (as ``compile =
@@ -130,11 +130,11 @@ def training_step(config: Config,
         Callable: Does one step and returns its loss.
 
     Raises:
-        ValueError: If there is no such way, or the host refuses to build the
+        ValueError: If ``way`` is unknown, or the host cannot build the
             network.
     """
     if way not in WAYS:
-        raise ValueError(f'way wants one of {WAYS}, got {way!r}')
+        raise ValueError(f'way must be one of {WAYS}, got {way!r}')
     # A copy, because mmseg writes into the config it builds from.
     config = copy.deepcopy(config)
     if config.default_scope == 'mmpose':

@@ -55,8 +55,8 @@ def make_cell_set(out: str | os.PathLike,
         Path: The folder.
 
     Raises:
-        ValueError: If an argument is out of range or the folder holds
-            anything but this set.
+        ValueError: If an argument is out of range, or the folder holds
+            anything other than this set.
     """
     workers = default_workers() if workers is None else workers
     check_arguments(train, val, size, seed, workers)
@@ -81,12 +81,12 @@ def _draw(size, seed, difficulty, out, split, index):
 
 
 def _describe(out, parts):
-    """The files say all: nothing is left to write."""
+    """Write nothing: the files of the samples are the whole set."""
 
 
 def cell_frame(rng: np.random.Generator, size: tuple[int, int],
                difficulty: str) -> tuple[np.ndarray, np.ndarray]:
-    """One frame.
+    """Draw one frame.
 
     Args:
         rng (np.random.Generator): Source of every choice.

@@ -58,15 +58,15 @@ def make_detection_set(out: str | os.PathLike,
         size (tuple[int, int]): Height and width of the images in pixels.
         seed (int): The same seed gives the same bytes.
         difficulty (str): 'easy', 'normal' or 'hard'.
-        classes (Sequence[str]): Which of VOC's twenty.
+        classes (Sequence[str]): Names out of VOC's twenty classes.
         workers (int, optional): Processes; one a core if None.
 
     Returns:
         Path: The folder.
 
     Raises:
-        ValueError: If an argument is out of range or the folder holds
-            anything but this set.
+        ValueError: If an argument is out of range, or the folder holds
+            anything other than this set.
     """
     workers = default_workers() if workers is None else workers
     check_arguments(train, val, size, seed, workers)

@@ -52,7 +52,7 @@ HIDING_DEPTH = 0.125
 
 
 def rotation(x: float = 0, y: float = 0, z: float = 0) -> np.ndarray:
-    """Rotation about z after y after x, shape (3, 3)."""
+    """Return the rotation about z after y after x, shape (3, 3)."""
     cx, sx, cy, sy, cz, sz = (f(a) for a in (x, y, z)
                               for f in (np.cos, np.sin))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
@@ -78,7 +78,7 @@ class Figure:
 
     Attributes:
         joints (dict[str, np.ndarray]): Every COCO and MPII joint, (3,).
-        parts (list[Part]): What is painted, in any order.
+        parts (list[Part]): Parts to paint, in any order.
         head (np.ndarray): Centre of the head, shape (3,).
         head_axes (np.ndarray): Rotation of the head, shape (3, 3).
     """
@@ -89,7 +89,7 @@ class Figure:
     look: dict = field(default_factory=dict)
 
     def extent(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower left and upper right corner of the silhouette, metres."""
+        """Return lower left and upper right corner of the silhouette in m."""
         low, high = [], []
         for part in self.parts:
             reach = max(part.radii)
@@ -102,12 +102,12 @@ class Figure:
 
 
 def head_reach(axes: np.ndarray) -> np.ndarray:
-    """Half width and half height of the turned head, shape (2,)."""
+    """Return half width and half height of the turned head, shape (2,)."""
     return np.sqrt(((axes * HEAD)[:2]**2).sum(1))
 
 
 def _arms_and_legs(rng: np.random.Generator, kind: str) -> dict:
-    """Joint angles of a pose family; side-specific ones hold (left, right).
+    """Draw the joint angles of a pose; some hold (left, right).
 
     ``lift`` is sideways, ``swing`` forward, ``turn`` inward about the limb,
     ``bend`` the elbow or knee.
@@ -157,7 +157,7 @@ def _arms_and_legs(rng: np.random.Generator, kind: str) -> dict:
 
 
 def _look(rng: np.random.Generator) -> dict:
-    """Skin, hair and clothes. Both sides draw from the same choices."""
+    """Draw skin, hair and clothes, the same for both sides."""
     tone = rng.random()
     skin = np.array([165, 190, 235]) * (1 - tone) + np.array([35, 52, 80]) * \
         tone
@@ -169,7 +169,7 @@ def _look(rng: np.random.Generator) -> dict:
     bare = Material(skin, skin * 0.85, 'weave', 0.05)
 
     def worn(material):
-        """One limb's share of a garment, now and then of another one."""
+        """Return one limb's material, now and then that of another garment."""
         if rng.random() < 0.08:
             return random_material(rng)
         light = np.float32(rng.uniform(0.9, 1.1))
@@ -193,14 +193,14 @@ def _look(rng: np.random.Generator) -> dict:
 
 def random_figure(rng: np.random.Generator, kinds: tuple[str, ...],
                   yaw: float, roll: float) -> Figure:
-    """A person of random build, clothes and pose.
+    """Draw a person of random build, clothes and pose.
 
     Args:
         rng (np.random.Generator): Source of every choice.
         kinds (tuple[str, ...]): Pose families to choose from: 'stand',
             'walk', 'raise', 'hips', 'reach', 'sit', 'crouch', 'free'.
-        yaw (float): Where it faces: 0 to the viewer, pi / 2 to the right of
-            the picture.
+        yaw (float): Direction it faces: 0 to the viewer, pi / 2 to the right
+            of the picture.
         roll (float): Turn in the picture's plane, positive to the left.
     """
     pose = _arms_and_legs(rng, str(rng.choice(kinds)))
@@ -296,22 +296,22 @@ class Placed:
     origin: np.ndarray
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
-        """Metres (..., 3) to pixels (..., 2)."""
+        """Convert metres (..., 3) to pixels (..., 2)."""
         points = np.asarray(points)
         return self.origin + self.scale * points[..., :2] * [1, -1]
 
     def joints(self, names: tuple[str, ...]) -> np.ndarray:
-        """Pixel positions of the named joints, shape (K, 2)."""
+        """Return the pixel positions of the named joints, shape (K, 2)."""
         return self.pixels(np.array([self.figure.joints[n] for n in names]))
 
     def head_box(self) -> np.ndarray:
-        """Upper left and lower right corner of the head, shape (2, 2)."""
+        """Return upper left and lower right corner of the head, (2, 2)."""
         reach = self.scale * head_reach(self.figure.head_axes)
         centre = self.pixels(self.figure.head)
         return np.array([centre - reach, centre + reach])
 
     def seen(self, names: tuple[str, ...]) -> np.ndarray:
-        """Which joints the figure does not hide itself, shape (K,)."""
+        """Return which joints the figure does not hide itself, shape (K,)."""
         return np.array([_seen(self.figure, name) for name in names])
 
     def paint(self, image: np.ndarray, light: np.ndarray) -> np.ndarray:
@@ -361,7 +361,7 @@ class Placed:
             self._paint_front(image, part, light)
 
     def _paint_front(self, image, part, light):
-        """What only the front of a shirt has; it tells front from back."""
+        """Paint the front of a shirt, which tells front from back."""
         left, right, low_right, low_left = part.points
         up = (left + right) - (low_left + low_right)
         forward = np.cross(left - right, up)
@@ -485,7 +485,7 @@ _OWN = dict(
 
 
 def _seen(figure: Figure, name: str) -> bool:
-    """Whether no other part of the body lies before the joint."""
+    """Return whether no other part of the body hides the joint."""
     joint = figure.joints[name]
     side, _, what = name.partition('_')
     own = {f'{side}_{part}' for part in _OWN.get(what, ())}
@@ -506,7 +506,7 @@ def _seen(figure: Figure, name: str) -> bool:
 
 
 def _depth_before(part: Part, joint: np.ndarray) -> float:
-    """How far the part's surface lies before the joint, -inf beside it."""
+    """Return how far a part's surface is before the joint, or -inf."""
     x, y, z = joint.tolist()
     ends = [part.points]
     if len(part.points) == 4:

@@ -58,15 +58,15 @@ def make_membrane_set(out: str | os.PathLike,
         Path: The folder.
 
     Raises:
-        ValueError: If an argument is out of range or the folder holds
-            anything but this set.
+        ValueError: If an argument is out of range, or the folder holds
+            anything other than this set.
     """
     workers = default_workers() if workers is None else workers
     check_arguments(train, val, size, seed, workers)
     check_choice('difficulty', difficulty, DIFFICULTIES)
     if size[0] * size[1] / CELL_AREA > 20000:
-        raise ValueError('size wants no more cells than 16-bit ids number: at '
-                         f'most {20000 * CELL_AREA} pixels, got {size}')
+        raise ValueError(f'size must be at most {20000 * CELL_AREA} pixels, '
+                         f'so that 16-bit ids number all cells, got {size}')
     arguments = dict(
         kind='membranes', train=train, val=val, size=[int(s) for s in size],
         seed=seed, difficulty=difficulty)
@@ -86,12 +86,12 @@ def _draw(size, seed, difficulty, out, split, index):
 
 
 def _describe(out, parts):
-    """The files say all: nothing is left to write."""
+    """Write nothing: the files of the samples are the whole set."""
 
 
 def membrane_slice(rng: np.random.Generator, size: tuple[int, int],
                    difficulty: str) -> tuple[np.ndarray, np.ndarray]:
-    """One slice.
+    """Draw one slice.
 
     Args:
         rng (np.random.Generator): Source of every choice.
@@ -107,7 +107,7 @@ def membrane_slice(rng: np.random.Generator, size: tuple[int, int],
         TypeError, ValueError: If an argument is none of these.
     """
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f'rng wants a generator, got {type(rng).__name__}')
+        raise TypeError(f'rng must be a generator, got {type(rng).__name__}')
     check_image_size(size)
     check_choice('difficulty', difficulty, DIFFICULTIES)
     level = DIFFICULTIES[difficulty]
@@ -130,7 +130,7 @@ def membrane_slice(rng: np.random.Generator, size: tuple[int, int],
 
 
 def _owners(rng, size):
-    """Which cell every pixel belongs to, (H, W).
+    """Return the cell of every pixel, (H, W).
 
     A Voronoi diagram in a plane bent by smooth noise, so that walls are
     curved. Centres lie denser in some places than in others, so that small
@@ -171,7 +171,7 @@ def _paint(rng, size, level, wall, thickness, cells, owner):
 
 
 def _bodies(rng, image, level, cells):
-    """Mitochondria (large, grey, rimmed) and vesicles (small, dark)."""
+    """Paint mitochondria (large, grey, rimmed) and vesicles (small, dark)."""
     depth = cv2.distanceTransform((cells > 0).astype(np.uint8), cv2.DIST_L2, 3)
     count = rng.poisson(level['bodies'] * max(1, cells.max()) / 2)
     rows, columns = np.nonzero(depth > 4)

@@ -32,7 +32,7 @@ VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
 
 
 def _rod(a, b, radius, end=None, ink='body'):
-    """A stroke from a to b."""
+    """Return a stroke from a to b."""
     return ('rod', (a, b), (radius, radius if end is None else end), ink)
 
 
@@ -45,7 +45,7 @@ def _ring(centre, radius, width, ink='dark'):
 
 
 def _hull(points, radius=0.03, ink='body'):
-    """The convex hull of points, its corners rounded."""
+    """Return the convex hull of points with rounded corners."""
     return ('hull', points, (radius, radius), ink)
 
 
@@ -225,7 +225,7 @@ def object_scene(
         rng: np.random.Generator, size: tuple[int, int], difficulty: str,
         index: int,
         classes: Sequence[str]) -> tuple[np.ndarray, list[tuple]]:
-    """One picture of things, some before others.
+    """Draw one picture of things, some in front of others.
 
     Args:
         rng (np.random.Generator): Source of every choice but one class.
@@ -235,9 +235,9 @@ def object_scene(
         classes (Sequence[str]): Names from ``VOC_CLASSES``.
 
     Returns:
-        tuple[np.ndarray, list[tuple]]: The image, uint8 blue-green-red
-        (H, W, 3), and for every thing the position of its class in
-        ``classes`` and its visible mask, bool (H, W), never empty.
+        tuple[np.ndarray, list[tuple]]: The image, uint8 BGR (H, W, 3), and for
+        every thing the position of its class in ``classes`` and its visible
+        mask, bool (H, W), never empty.
     """
     level = DIFFICULTIES[difficulty]
     image, light = background(rng, size), random_light(rng)
@@ -269,7 +269,7 @@ def object_scene(
 
 
 def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last column and row: x1, y1, x2, y2, all inclusive."""
+    """Return first and last column and row: x1, y1, x2, y2, inclusive."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
@@ -336,17 +336,18 @@ def _paint(rng, image, light, name, centre, reach, turn):
 
 
 def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes as a tuple.
+    """Check ``classes`` and return them as a tuple.
 
     Raises:
-        ValueError: If one is unknown, twice there, or there is none.
+        ValueError: If a class is unknown or named twice, or there is none.
     """
     if not isinstance(classes, tuple | list):
-        raise ValueError(f'classes wants a sequence of names, got {classes!r}')
+        raise ValueError(
+            f'classes must be a list of names, got {classes!r}')
     classes = tuple(classes)
     unknown = sorted(set(classes) - set(VOC_CLASSES))
     if unknown or not classes or len(set(classes)) < len(classes):
-        raise ValueError('classes wants different names from '
+        raise ValueError('classes must be different names from '
                          f'{", ".join(VOC_CLASSES)}, got '
                          f'{", ".join(unknown or classes) or "none"}')
     return classes

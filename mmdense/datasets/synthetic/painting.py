@@ -1,8 +1,8 @@
 """Anti-aliased shapes, textures and backgrounds for the synthetic sets.
 
-Images are float32 arrays of shape (H, W, 3), blue-green-red, 0 to 255. Points
-are (x, y) in pixels, pixel centres at integers. A shape is a signed distance
-in pixels, negative inside, computed on the rectangle of the image it touches.
+Images are float32 arrays of shape (H, W, 3), BGR, 0 to 255. Points are (x, y)
+in pixels, pixel centres at integers. A shape is a signed distance in pixels,
+negative inside, computed on the rectangle of the image it touches.
 """
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class Box(NamedTuple):
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pixel coordinates x (1, w) and y (h, 1)."""
+        """Return the pixel coordinates x (1, w) and y (h, 1)."""
         x = np.arange(self.left, self.right, dtype=np.float32)[None]
         y = np.arange(self.top, self.bottom, dtype=np.float32)[:, None]
         return x, y
@@ -32,7 +32,7 @@ class Box(NamedTuple):
 
 def box_around(points: np.ndarray, margin: float,
                shape: tuple[int, ...]) -> Box | None:
-    """The part of an image near ``points`` (N, 2), None if none is inside."""
+    """Return the part of an image near ``points`` (N, 2), or None."""
     low = np.floor(points.min(0) - margin - 1.5).astype(int)
     high = np.ceil(points.max(0) + margin + 2.5).astype(int)
     box = Box(max(low[1], 0), min(high[1], shape[0]), max(low[0], 0),
@@ -44,7 +44,7 @@ def box_around(points: np.ndarray, margin: float,
 
 def capsule_distance(box: Box, a: np.ndarray, b: np.ndarray, ra: float,
                      rb: float) -> tuple[np.ndarray, ...]:
-    """Distance to a tapered capsule, its position along it and its radius.
+    """Return distance, position along and radius of a tapered capsule.
 
     The taper is interpolated, not tangent: exact enough for limbs, whose two
     radii are close.
@@ -58,7 +58,7 @@ def capsule_distance(box: Box, a: np.ndarray, b: np.ndarray, ra: float,
 
 
 def hull_distance(box: Box, points: np.ndarray, radius: float) -> np.ndarray:
-    """Distance to the convex hull of ``points`` (N, 2), grown by radius."""
+    """Return the distance to the hull of ``points`` plus ``radius``."""
     hull = cv2.convexHull(points.astype(np.float32))[:, 0]
     x, y = box.grid()
     outside = np.full((y.size, x.size), np.inf, np.float32)
@@ -79,13 +79,13 @@ def hull_distance(box: Box, points: np.ndarray, radius: float) -> np.ndarray:
 
 
 def coverage(distance: np.ndarray) -> np.ndarray:
-    """How much of a pixel the shape covers, 0 to 1."""
+    """Return how much of a pixel the shape covers, 0 to 1."""
     return np.clip(0.5 - distance, 0, 1)
 
 
 def round_shade(distance: np.ndarray, radius: np.ndarray | float,
                 light: np.ndarray) -> np.ndarray:
-    """Brightness of a surface that bulges to the viewer.
+    """Return the brightness of a surface that bulges to the viewer.
 
     Args:
         distance (np.ndarray): Signed distance, shape (h, w).
@@ -123,7 +123,7 @@ class Material(NamedTuple):
 
     def paint(self, u: np.ndarray, v: np.ndarray,
               pixels_per_unit: float) -> np.ndarray:
-        """Colour at surface coordinates u, v (h, w), shape (h, w, 3)."""
+        """Return the colour at surface coordinates u, v (h, w): (h, w, 3)."""
         # A pattern finer than the pixels would be noise: fade it out.
         visible = np.clip(self.period * pixels_per_unit / 3 - 0.4, 0, 1)
         if self.pattern == 'plain' or visible == 0:
@@ -142,7 +142,7 @@ class Material(NamedTuple):
 
 
 def random_colour(rng: np.random.Generator) -> np.ndarray:
-    """Any colour, greys and muted tones as likely as bright ones."""
+    """Draw a colour; greys and muted tones are as likely as bright ones."""
     hsv = np.array([[[
         rng.uniform(0, 180), 255 * rng.uniform(0, 0.9)**1.2,
         255 * rng.uniform(0.15, 1)
@@ -153,7 +153,7 @@ def random_colour(rng: np.random.Generator) -> np.ndarray:
 
 def random_material(rng: np.random.Generator,
                     period: tuple[float, float] = (0.05, 0.2)) -> Material:
-    """A random colour, patterned in about two cases of three."""
+    """Draw a random colour, patterned in about two cases of three."""
     colour = random_colour(rng)
     pattern = str(rng.choice(PATTERNS, p=[.35, .15, .15, .1, .1, .15]))
     second = colour * rng.uniform(0.4, 0.85) if rng.random() < 0.6 else \
@@ -164,7 +164,7 @@ def random_material(rng: np.random.Generator,
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int],
                  cells: float) -> np.ndarray:
-    """Smooth noise of mean 0 and spread 1, ``cells`` blobs across."""
+    """Draw smooth noise of mean 0 and spread 1, ``cells`` blobs across."""
     rows = max(2, round(cells * shape[0] / max(shape)) + 1)
     columns = max(2, round(cells * shape[1] / max(shape)) + 1)
     coarse = rng.standard_normal((rows, columns)).astype(np.float32)
@@ -173,7 +173,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int],
 
 def background(rng: np.random.Generator, shape: tuple[int,
                                                       int]) -> np.ndarray:
-    """A wall and a floor, or a slope of two colours, with smooth stains."""
+    """Draw a wall and a floor, or a colour slope, with smooth stains."""
     height, width = shape
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(0, 1, width, dtype=np.float32)[None]
@@ -193,7 +193,7 @@ def background(rng: np.random.Generator, shape: tuple[int,
 
 
 def random_light(rng: np.random.Generator) -> np.ndarray:
-    """A unit direction to the light, as likely from left as from right."""
+    """Draw a unit direction to the light, left and right equally likely."""
     light = np.array([rng.uniform(-.8, .8), rng.uniform(-.9, .3), 0.75])
     return (light / np.linalg.norm(light)).astype(np.float32)
 
@@ -201,7 +201,7 @@ def random_light(rng: np.random.Generator) -> np.ndarray:
 def random_clutter(rng: np.random.Generator, image: np.ndarray,
                    light: np.ndarray, size: tuple[float, float],
                    centre: np.ndarray | None = None) -> np.ndarray:
-    """Paint one thing that is no person; return what it covers.
+    """Paint one thing that is not a person; return its coverage.
 
     Args:
         rng (np.random.Generator): Source of every choice.
@@ -254,7 +254,7 @@ def random_clutter(rng: np.random.Generator, image: np.ndarray,
 
 def finish(rng: np.random.Generator, image: np.ndarray,
            noise: float) -> np.ndarray:
-    """Exposure, sensor noise and rounding: the uint8 image to be stored."""
+    """Apply exposure, sensor noise and rounding; return a uint8 image."""
     image = image * rng.uniform(0.85, 1.15) + rng.uniform(-12, 12)
     grain = rng.standard_normal(image.shape[:2], dtype=np.float32)
     image = image + noise * grain[..., None]

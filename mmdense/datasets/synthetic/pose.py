@@ -85,8 +85,8 @@ def make_pose_set(out: str | os.PathLike, train: int = 1000, val: int = 200,
         Path: The folder.
 
     Raises:
-        ValueError: If an argument is out of range or the folder holds
-            anything but this set.
+        ValueError: If an argument is out of range, or the folder holds
+            anything other than this set.
     """
     workers = default_workers() if workers is None else workers
     check_arguments(train, val, size, seed, workers)
@@ -109,7 +109,7 @@ def _draw(size, seed, difficulty, out, split, index):
 def pose_scene(rng: np.random.Generator, size: tuple[int, int],
                difficulty: str,
                index: int) -> tuple[np.ndarray, list[dict]]:
-    """One picture of people.
+    """Draw one picture of people.
 
     Args:
         rng (np.random.Generator): Source of every choice but the size.
@@ -118,11 +118,11 @@ def pose_scene(rng: np.random.Generator, size: tuple[int, int],
         index (int): Spreads the sizes of the first persons evenly over a set.
 
     Returns:
-        tuple[np.ndarray, list[dict]]: The image, uint8 blue-green-red
-        (H, W, 3), and one record a person: ``box`` (x, y, w, h), ``area``,
-        ``mask`` (run lengths of what is visible), ``coco`` (17, 3)
-        with x, y, visibility, ``mpii`` (16, 3) with x, y, 0 or 1 and
-        ``head`` ((x1, y1), (x2, y2)), all counted from 0.
+        tuple[np.ndarray, list[dict]]: The image, uint8 BGR (H, W, 3), and one
+        record a person: ``box`` (x, y, w, h), ``area``, ``mask`` (run lengths
+        of what is visible), ``coco`` (17, 3) with x, y, visibility, ``mpii``
+        (16, 3) with x, y, 0 or 1 and ``head`` ((x1, y1), (x2, y2)), all
+        counted from 0.
     """
     level = DIFFICULTIES[difficulty]
     image, light = background(rng, size), random_light(rng)
@@ -154,7 +154,7 @@ def pose_scene(rng: np.random.Generator, size: tuple[int, int],
 
 
 def _place(rng, size, level, small) -> Placed:
-    """A person as large as the picture (``small`` 0) down to a fifth (1)."""
+    """Place a person of a size from the picture (``small`` 0) to 1/5 (1)."""
     front = rng.random() < 0.7
     yaw = rng.normal(0, 0.7) if front else rng.normal(np.pi, 0.7)
     if level['kinds'] is not UPRIGHT and rng.random() < 0.4:
@@ -175,7 +175,7 @@ def _place(rng, size, level, small) -> Placed:
 
 
 def _same_place(one, other) -> bool:
-    """Whether the smaller of two boxes lies more than half in the other."""
+    """Return whether more than half of the smaller box is in the other."""
     (a, b), (c, d) = (np.sort(p.pixels(np.array(p.figure.extent())), axis=0)
                       for p in (one, other))
     shared = np.maximum(np.minimum(b, d) - np.maximum(a, c), 0).prod()
@@ -197,7 +197,7 @@ def _hide(rng, image, light, person, mask, covers):
 
 def describe_person(person: Placed, mask: np.ndarray,
                     later: list[np.ndarray]) -> dict | None:
-    """A person's record, as :func:`pose_scene` returns it.
+    """Return the record of a person, as in :func:`pose_scene`.
 
     Args:
         person (Placed): The figure and where it stands.
@@ -304,7 +304,7 @@ def _mpii(samples):
 
 
 def _mpii_mat(samples):
-    """MPII's ground truth for evaluation, people last: (16, 2, N)."""
+    """Return MPII's ground truth for evaluation, people last: (16, 2, N)."""
     people = [person for sample in samples for person in sample['people']]
     joints = np.array([p['mpii'] for p in people],
                       float).reshape(-1, len(MPII_JOINTS), 3)

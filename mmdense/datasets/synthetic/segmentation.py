@@ -39,7 +39,7 @@ RIM = 255
 
 
 def voc_palette() -> np.ndarray:
-    """VOC's colours of the labels 0 to 255: red, green, blue, uint8 (256, 3).
+    """Return VOC's colours of the labels 0 to 255: RGB, uint8 (256, 3).
 
     The bits of a label, lowest first, are dealt in turn to red, green and
     blue, each filled from its highest bit.
@@ -69,15 +69,16 @@ def make_segmentation_set(out: str | os.PathLike,
         size (tuple[int, int]): Height and width of the images in pixels.
         seed (int): The same seed gives the same bytes.
         difficulty (str): 'easy', 'normal' or 'hard'.
-        classes (Sequence[str]): Which of VOC's twenty, in order of the label.
+        classes (Sequence[str]): Names out of VOC's twenty classes, in order of
+            the label.
         workers (int, optional): Processes; one a core if None.
 
     Returns:
         Path: The folder.
 
     Raises:
-        ValueError: If an argument is out of range or the folder holds
-            anything but this set.
+        ValueError: If an argument is out of range, or the folder holds
+            anything other than this set.
     """
     workers = default_workers() if workers is None else workers
     check_arguments(train, val, size, seed, workers)
@@ -92,7 +93,7 @@ def make_segmentation_set(out: str | os.PathLike,
 
 
 def label_map(size: tuple[int, int], things: list[tuple]) -> np.ndarray:
-    """Labels of a scene's visible masks, uint8 (H, W), with rims of 255."""
+    """Return the labels of visible masks, uint8 (H, W), with rims of 255."""
     # As thick for the size of the picture as VOC's.
     reach = max(1, round(min(size) / 200))
     kernel = np.ones((2 * reach + 1, ) * 2, np.uint8)
