@@ -39,14 +39,14 @@ CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 def size_of(text: str) -> Size:
     if not re.fullmatch(r'[1-9]\d*(x[1-9]\d*){2}', text):
         raise argparse.ArgumentTypeError(
-            f'wants CxHxW, such as 64x64x48, got {text!r}')
+            f'must be CxHxW, such as 64x64x48, got {text!r}')
     return Size(*map(int, text.split('x')))
 
 
 def positive(text: str) -> int:
     if not re.fullmatch(r'[1-9]\d*', text):
         raise argparse.ArgumentTypeError(
-            f'wants a whole number of at least 1, got {text!r}')
+            f'must be a whole number of at least 1, got {text!r}')
     return int(text)
 
 
@@ -91,7 +91,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if args.device == 'cuda' and args.clock == 'cpu':
         parser.error('--clock cpu does not see what a GPU does')
     if args.out and args.out.exists() and not args.out.is_dir():
-        parser.error(f'--out wants a folder, got the file {args.out}')
+        parser.error(f'--out must be a folder, got the file {args.out}')
     return args
 
 

@@ -112,7 +112,7 @@ def check_torch() -> Finding:
         return Finding('torch', BROKEN, f'{version} does not import: {error}',
                        f'pip install --force-reinstall torch=={version}')
     if numbers(version) < (2, 4):
-        return Finding('torch', BROKEN, f'{version}, wants 2.4 or later',
+        return Finding('torch', BROKEN, f'{version}, must be 2.4 or later',
                        INSTALL_TORCH)
     import torch
     device = (f'{torch.cuda.device_count()} GPU'
@@ -143,7 +143,7 @@ def check_torchvision() -> Finding:
     if wanted and not SpecifierSet(wanted).contains(
             torch.split('+')[0], prereleases=True):
         return Finding('torchvision', BROKEN,
-                       f'{version} wants torch{wanted}, got {torch}', pair)
+                       f'{version} needs torch{wanted}, got {torch}', pair)
     error = import_error('torchvision')
     if error:
         return Finding('torchvision', BROKEN,
@@ -157,7 +157,8 @@ def check_numpy() -> Finding:
     version = version_of('numpy')
     if version is None or not (1, 26) <= numbers(version) < (2, 4):
         return Finding(
-            'numpy', BROKEN, f'{version or "not installed"}, wants 1.26 up to '
+            'numpy', BROKEN,
+            f'{version or "not installed"}, must be 1.26 up to '
             'below 2.4 (mmpose fails to draw keypoints on 2.4)',
             "pip install 'numpy>=1.26,<2.4'")
     return Finding('numpy', OK, version)
@@ -255,7 +256,7 @@ def check_xtcocotools() -> Finding:
         error = import_error('xtcocotools.cocoeval')
         if error:
             return Finding('xtcocotools', NOTE,
-                           f'not installed; mmpose wants it ({error})', remedy)
+                           f'not installed; mmpose needs it ({error})', remedy)
         stand_in = importlib.import_module('xtcocotools').STAND_IN
         return Finding('xtcocotools', OK, stand_in)
     error = import_error('xtcocotools._mask')

@@ -78,7 +78,8 @@ def why_unavailable(name: str) -> str | None:
         ValueError: If there is no backend of this name.
     """
     if name not in BACKENDS:
-        raise ValueError(f'wants a backend out of {BACKENDS}, got {name!r}')
+        raise ValueError(
+            f'use_backend: name must be one of {BACKENDS}, got {name!r}')
     if name == 'cpu' and _library_problem:
         return (f'{_library_problem}; to get them, install mmdense again with '
                 'a C++ compiler at hand and the torch that will run it: '
@@ -159,14 +160,16 @@ def select(x: Tensor, wanted: str) -> str:
     if wanted == AUTO:
         return _automatic(x, device)
     if wanted == 'cpu' and device != 'cpu':
-        raise ValueError(f"backend 'cpu' wants CPU tensors, got {x.device}")
+        raise ValueError(
+            f"backend 'cpu': tensors must be on the CPU, got {x.device}")
     if wanted == 'triton':
         if device != 'cuda' and not (device == 'cpu' and _interpreting()):
             raise ValueError(
-                f"backend 'triton' wants CUDA tensors, got {x.device}")
+                f"backend 'triton': tensors must be on a GPU, got {x.device}")
         if x.dtype not in TRITON_DTYPES:
             raise ValueError(
-                f"backend 'triton' wants x of {TRITON_DTYPES}, got {x.dtype}")
+                f"backend 'triton': x must be of {TRITON_DTYPES}, "
+                f'got {x.dtype}')
     return wanted
 
 

@@ -75,9 +75,9 @@ def test_the_last_evaluation_is_read(tmp_path):
 
 
 @pytest.mark.parametrize('lines, message', [
-    ([TRAINING], 'wants an evaluation at step 4, got none'),
+    ([TRAINING], 'must hold an evaluation at step 4, got none'),
     ([EVALUATION.replace('"step": 4', '"step": 2'), TRAINING],
-     'wants an evaluation at step 4, got step 2'),
+     'must hold an evaluation at step 4, got step 2'),
     ([EVALUATION.replace('aAcc', 'acc')], r"no \['aAcc'\] among"),
 ])
 def test_half_a_result_is_none(tmp_path, lines, message):

@@ -104,13 +104,13 @@ def test_other_devices_are_served_by_the_reference():
 
 
 def test_a_cpu_backend_refuses_other_devices():
-    with pytest.raises(ValueError, match="'cpu' wants CPU tensors, got meta"):
+    with pytest.raises(ValueError, match='must be on the CPU, got meta'):
         backend.select(X.to('meta'), 'cpu')
 
 
 def test_a_gpu_backend_refuses_cpu_tensors(monkeypatch):
     monkeypatch.delenv('TRITON_INTERPRET', raising=False)
-    with pytest.raises(ValueError, match='wants CUDA tensors, got cpu'):
+    with pytest.raises(ValueError, match='tensors must be on a GPU, got cpu'):
         backend.select(X, 'triton')
 
 

@@ -337,19 +337,19 @@ def test_a_graph_traced_elsewhere_runs_forward_without_a_kernel():
 
 @pytest.mark.parametrize('x, offset, message', [
     (torch.zeros(3, 4, 5), torch.zeros(3, 2),
-     r'wants x \(N, C, H, W\), got \(3, 4, 5\)'),
+     r'x must have shape \(N, C, H, W\), got \(3, 4, 5\)'),
     (torch.zeros(2, 3, 4, 5), torch.zeros(4, 2),
-     r'wants offset .* = \(3, 2\) or .* \(2, 3, 2\), got \(4, 2\)'),
+     r'offset must have shape .* = \(3, 2\) or .* \(2, 3, 2\), got \(4, 2\)'),
     (torch.zeros(2, 3, 4, 5), torch.zeros(1, 3, 2), r'got \(1, 3, 2\)'),
     (torch.zeros(2, 3, 4, 5), torch.zeros(2, 3), r'got \(2, 3\)'),
     (torch.zeros(2, 3, 4, 5, dtype=torch.int32), torch.zeros(3, 2),
-     'wants x of a floating dtype, got torch.int32'),
+     'x must have a floating dtype, got torch.int32'),
     (torch.zeros(2, 3, 4, 5), torch.zeros(3, 2, dtype=torch.float64),
-     r'wants offset of torch.float32 or .*, got torch.float64'),
+     r'offset must have torch.float32 or .*, got torch.float64'),
     (torch.zeros(2, 3, 4, 5), torch.zeros(3, 2, dtype=torch.int64),
-     r'wants offset of torch.float32 or .*, got torch.int64'),
+     r'offset must have torch.float32 or .*, got torch.int64'),
     (torch.zeros(2, 3, 4, 5), torch.zeros(3, 2, device='meta'),
-     r'wants offset on the device of x \(cpu\), got meta'),
+     r'offset must be on the device of x \(cpu\), got meta'),
 ])
 def test_wrong_tensors_are_named(x, offset, message):
     with pytest.raises(ValueError, match=message):
@@ -357,5 +357,5 @@ def test_wrong_tensors_are_named(x, offset, message):
 
 
 def test_no_tensor_is_a_type_error():
-    with pytest.raises(TypeError, match='wants offset to be a tensor, got li'):
+    with pytest.raises(TypeError, match='offset must be a tensor, got li'):
         channel_shift(torch.zeros(1, 1, 2, 2), [[0., 0.]])

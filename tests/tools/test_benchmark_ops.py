@@ -83,11 +83,11 @@ def test_row_that_cannot_be_measured_says_why_and_stops_no_other(
 
 @pytest.mark.parametrize('argv, message', [
     (['--only', 'nothing'], 'invalid choice'),
-    (['--sizes', '64x64'], 'wants CxHxW'),
-    (['--sizes', '0x3x3'], 'wants CxHxW'),
+    (['--sizes', '64x64'], 'must be CxHxW'),
+    (['--sizes', '0x3x3'], 'must be CxHxW'),
     (['--repeats', '0'], 'at least 1'),
     (['--threads', 'two'], 'at least 1'),
-    (['--out', __file__], 'wants a folder'),
+    (['--out', __file__], 'must be a folder'),
 ])
 def test_bad_option_is_refused_with_what_was_wanted(
         tool, argv, message, capsys):

@@ -45,7 +45,7 @@ def last_step(config: Config) -> int:
         if config.train_cfg.get(key):
             return config.train_cfg[key]
     raise ValueError(
-        f'train_cfg wants max_epochs or max_iters, got {config.train_cfg}')
+        f'train_cfg must have max_epochs or max_iters, got {config.train_cfg}')
 
 
 def read_metrics(folder: Path, metrics: Iterable[Metric],
@@ -80,7 +80,7 @@ def read_metrics(folder: Path, metrics: Iterable[Metric],
             found = record
     if found is None or found.get('step') != step:
         came = found and f'step {found.get("step")}'
-        raise RunError(f'{files[-1]}: wants an evaluation at step {step}, '
+        raise RunError(f'{files[-1]}: must hold an evaluation at step {step}, '
                        f'got {came or "none"}')
     missing = [key for key in wanted if key not in found]
     if missing:

@@ -72,7 +72,8 @@ def adaptive_dilated_conv2d(x: Tensor,
     for name, value in (('x', x), ('weight', weight), ('rate', rate),
                         ('bias', bias)):
         if not isinstance(value, Tensor) and (name, value) != ('bias', None):
-            _refuse(TypeError, f'{name} to be a tensor', type(value).__name__)
+            _refuse(TypeError, f'{name} must be a tensor',
+                    type(value).__name__)
     device = x.device.type
     autocast = torch.is_autocast_enabled(device)
     if autocast:
@@ -102,7 +103,7 @@ def adaptive_dilated_conv2d(x: Tensor,
 
 
 def _refuse(error: type[Exception], wanted: str, got) -> None:
-    raise error(f'adaptive_dilated_conv2d wants {wanted}, got {got}')
+    raise error(f'adaptive_dilated_conv2d: {wanted}, got {got}')
 
 
 def _cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -116,8 +117,9 @@ def _pair(name: str, value, least: int) -> list[int]:
     pair = list(value) if isinstance(value, (tuple, list)) else [value] * 2
     if len(pair) != 2 or not all(
             isinstance(v, int) and v >= least for v in pair):
-        _refuse(ValueError,
-                f'{name} to be one or two integers of at least {least}', value)
+        _refuse(
+            ValueError,
+            f'{name} must be one or two integers of at least {least}', value)
     return pair
 
 
@@ -128,10 +130,10 @@ def _padding(padding, weight: Tensor, stride: list[int],
     if padding == 'valid':
         return [0, 0]
     if padding != 'same':
-        _refuse(ValueError, "padding to be integers, 'valid' or 'same'",
+        _refuse(ValueError, "padding must be integers, 'valid' or 'same'",
                 repr(padding))
     if stride != [1, 1]:
-        _refuse(ValueError, "stride 1 for padding 'same'", stride)
+        _refuse(ValueError, "stride must be 1 for padding 'same'", stride)
     return [d * (k - 1) // 2 for d, k in zip(
         dilation, weight.shape[2:], strict=True)]
 
@@ -139,43 +141,50 @@ def _padding(padding, weight: Tensor, stride: list[int],
 def _check(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
            groups: int) -> None:
     if x.dim() != 4:
-        _refuse(ValueError, 'x (N, C, H, W)', tuple(x.shape))
+        _refuse(ValueError, 'x must have shape (N, C, H, W)', tuple(x.shape))
     if weight.dim() != 4:
-        _refuse(ValueError, 'weight (C_out, C / groups, k_h, k_w)',
+        _refuse(ValueError,
+                'weight must have shape (C_out, C / groups, k_h, k_w)',
                 tuple(weight.shape))
     batch, channels = x.shape[:2]
     out_channels = weight.shape[0]
     if not isinstance(groups, int) or groups < 1 or channels % groups or \
             out_channels % groups:
-        _refuse(ValueError, f'groups dividing C = {channels} and '
+        _refuse(ValueError, f'groups must divide C = {channels} and '
                 f'C_out = {out_channels}', groups)
     if weight.shape[1] != channels // groups:
         _refuse(
-            ValueError, f'weight (C_out, C / groups, k_h, k_w) with '
+            ValueError,
+            'weight must have shape (C_out, C / groups, k_h, k_w) with '
             f'C / groups = {channels // groups}', tuple(weight.shape))
     if not (weight.shape[2] % 2 and weight.shape[3] % 2):
-        _refuse(ValueError, 'a kernel of odd sizes', tuple(weight.shape[2:]))
+        _refuse(ValueError, 'the kernel of weight must have odd sizes',
+                tuple(weight.shape[2:]))
     if rate.dim() != 2 or rate.shape[0] != batch or rate.shape[1] < 1 or \
             channels % rate.shape[1]:
-        _refuse(ValueError, f'rate (N, g) with N = {batch} and g dividing '
-                f'C = {channels}', tuple(rate.shape))
+        _refuse(
+            ValueError, f'rate must have shape (N, g) with N = {batch} and '
+            f'g dividing C = {channels}', tuple(rate.shape))
     if bias is not None and tuple(bias.shape) != (out_channels, ):
-        _refuse(ValueError, f'bias (C_out,) = ({out_channels},)',
-                tuple(bias.shape))
+        _refuse(
+            ValueError, f'bias must have shape (C_out,) = ({out_channels},)',
+            tuple(bias.shape))
     if x.dtype not in DTYPES:
-        _refuse(ValueError, 'x of a floating dtype', x.dtype)
+        _refuse(ValueError, 'x must have a floating dtype', x.dtype)
     for name, value in (('weight', weight), ('bias', bias)):
         if value is not None and value.dtype != x.dtype:
-            _refuse(ValueError, f'{name} of the dtype of x ({x.dtype})',
+            _refuse(ValueError, f'{name} must have the dtype of x ({x.dtype})',
                     value.dtype)
     if rate.dtype not in (torch.float32, x.dtype):
         _refuse(ValueError,
-                f'rate of torch.float32 or the dtype of x ({x.dtype})',
+                f'rate must have torch.float32 or the dtype of x ({x.dtype})',
                 rate.dtype)
     for name, value in (('weight', weight), ('rate', rate), ('bias', bias)):
         if value is not None and value.device != x.device:
-            _refuse(ValueError, f'{name} on the device of x ({x.device})',
-                    value.device)
+            _refuse(
+                ValueError,
+                f'{name} must be on the device of x ({x.device})',
+                value.device)
 
 
 def _check_size(x: Tensor, weight: Tensor, padding: list[int],
@@ -185,7 +194,7 @@ def _check_size(x: Tensor, weight: Tensor, padding: list[int],
         if x.shape[2 + a] + 2 * padding[a] < reach or x.shape[2 + a] < 1:
             _refuse(
                 ValueError,
-                f'x and padding to cover the kernel, {reach} pixels along '
+                f'x and padding must cover the kernel, {reach} pixels along '
                 f'axis {2 + a}', f'{x.shape[2 + a]} and {padding[a]}')
 
 

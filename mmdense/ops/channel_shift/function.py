@@ -59,26 +59,27 @@ def _check(x: Tensor, offset: Tensor) -> None:
     for name, value in (('x', x), ('offset', offset)):
         if not isinstance(value, Tensor):
             raise TypeError(
-                f'channel_shift wants {name} to be a tensor, got '
+                f'channel_shift: {name} must be a tensor, got '
                 f'{type(value).__name__}')
     if x.dim() != 4:
-        raise ValueError('channel_shift wants x (N, C, H, W), got '
+        raise ValueError('channel_shift: x must have shape (N, C, H, W), got '
                          f'{tuple(x.shape)}')
     batch, channels = x.shape[:2]
     if tuple(offset.shape) not in ((channels, 2), (batch, channels, 2)):
         raise ValueError(
-            f'channel_shift wants offset (C, 2) = ({channels}, 2) or '
+            'channel_shift: offset must have shape '
+            f'(C, 2) = ({channels}, 2) or '
             f'(N, C, 2) = ({batch}, {channels}, 2), got '
             f'{tuple(offset.shape)}')
     if x.dtype not in DTYPES:
         raise ValueError(
-            f'channel_shift wants x of a floating dtype, got {x.dtype}')
+            f'channel_shift: x must have a floating dtype, got {x.dtype}')
     if offset.dtype not in (torch.float32, x.dtype):
         raise ValueError(
-            'channel_shift wants offset of torch.float32 or the dtype of x '
+            'channel_shift: offset must have torch.float32 or the dtype of x '
             f'({x.dtype}), got {offset.dtype}')
     if offset.device != x.device:
-        raise ValueError(f'channel_shift wants offset on the device of x '
+        raise ValueError('channel_shift: offset must be on the device of x '
                          f'({x.device}), got {offset.device}')
 
 

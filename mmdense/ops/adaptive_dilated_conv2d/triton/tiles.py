@@ -84,7 +84,7 @@ def precision(x: Tensor) -> str:
 
 def check_size(x: Tensor, height: int, width: int) -> None:
     if max(x.shape[2] * x.shape[3], height * width) > LARGEST_PLANE:
-        raise ValueError('the Triton kernel wants maps of at most 2**30 '
+        raise ValueError('the Triton kernel: maps must have at most 2**30 '
                          f'pixels, got {tuple(x.shape)} giving '
                          f'{height} x {width}')
 
