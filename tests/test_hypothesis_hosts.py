@@ -17,6 +17,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pytest
+import scipy.io
 import torch
 import torch.nn.functional as F
 from any_arguments import (
@@ -278,7 +279,18 @@ def mpii_pckh(metric, given, seed):
             share < level for share in shares) / max(1, len(shares)))
 
 
+def mpii_predictions(metric, given, seed):
+    people = [dict(person(np.random.default_rng(seed + k), 16), id=-k)
+              for k in range(3)]
+    metric.process(None, people)
+    assert metric.evaluate(3) == {}
+    preds = scipy.io.loadmat(given['out'])['preds']
+    np.testing.assert_allclose(preds[::-1], arrays(people)[1] + 1)
+
+
 POSE_METRICS = {
+    'MpiiPredictions': Case(mpii_predictions, dict(out=st.just(
+        str(Path(tempfile.gettempdir()) / 'mmdense_any_arguments.mat')))),
     'MpiiPCKh': Case(mpii_pckh),
     'OfPredictor': Case(of_predictor, dict(
         predictor=st.sampled_from(['P1', 'E2']), metric=st.fixed_dictionaries(
@@ -381,6 +393,13 @@ def classifier(net, given, seed):
     alone(lambda maps: net(*maps)[-1], [image], maps[-1])
 
 
+def folded_fcn(head, given, seed):
+    x = tensor((2, given['upscale']**2 * given['in_channels'], 2, 3), seed)
+    layer = head.conv_seg
+    close(head((x, )), F.conv2d(
+        unfold(x, given['upscale']), layer.weight, layer.bias))
+
+
 HEAD = dict(num_classes=st.just(3))
 NORM = dict(HEAD, norm_cfg=st.just(dict(type='BN')))
 FOUR = dict(in_channels=st.lists(WIDTH, min_size=4, max_size=4),
@@ -390,6 +409,8 @@ THREE = dict(in_channels=st.lists(WIDTH, min_size=3, max_size=3),
 STEP = st.fixed_dictionaries(dict(
     factor=st.integers(1, 3), crop=st.integers(0, 2)))
 SEGMENTATION_HEADS = {
+    'FoldedFCNHead': Case(folded_fcn, dict(
+        in_channels=WIDTH, upscale=st.integers(1, 3)), HEAD),
     'HRNetV2Head': Case(hrnet_v2, FOUR, NORM),
     'HRNetOCRHead': Case(hrnet_ocr, FOUR, NORM),
     'PointwiseASPPHead': Case(aspp, {}, dict(

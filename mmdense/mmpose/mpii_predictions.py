@@ -23,7 +23,8 @@ class MpiiPredictions(BaseMetric):
         prefix (str, optional): As in mmengine.
 
     Raises:
-        ValueError: If ``out`` does not end in ``.mat``.
+        TypeError: If ``out`` is not a path.
+        ValueError: If it does not end in ``.mat``.
     """
 
     def __init__(self,
@@ -31,6 +32,9 @@ class MpiiPredictions(BaseMetric):
                  collect_device: str = 'cpu',
                  prefix: str | None = None):
         super().__init__(collect_device=collect_device, prefix=prefix)
+        if not isinstance(out, str | Path):
+            raise TypeError('MpiiPredictions: out must be a path, got '
+                            f'{type(out).__name__}')
         self.out = Path(out)
         if self.out.suffix != '.mat':
             raise ValueError(
