@@ -10,9 +10,9 @@ from mmdense.datasets.synthetic.figure import (
     COCO_JOINTS,
     COCO_SKELETON,
     MPII_JOINTS,
-    Placed,
     random_figure,
 )
+from mmdense.datasets.synthetic.placed import Placed
 from mmdense.datasets.synthetic.pose import (
     DIFFICULTIES,
     describe_person,

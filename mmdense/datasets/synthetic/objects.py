@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdense.datasets.synthetic.figure import Placed, random_figure
+from mmdense.datasets.synthetic.figure import random_figure
 from mmdense.datasets.synthetic.painting import (
     Material,
     background,
@@ -24,6 +24,7 @@ from mmdense.datasets.synthetic.painting import (
     random_material,
     round_shade,
 )
+from mmdense.datasets.synthetic.placed import Placed
 
 VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
                'cat', 'chair', 'cow', 'diningtable', 'dog', 'horse',

@@ -23,7 +23,6 @@ from mmdense.datasets.synthetic.figure import (
     COCO_JOINTS,
     COCO_SKELETON,
     MPII_JOINTS,
-    Placed,
     random_figure,
 )
 from mmdense.datasets.synthetic.painting import (
@@ -32,6 +31,7 @@ from mmdense.datasets.synthetic.painting import (
     random_clutter,
     random_light,
 )
+from mmdense.datasets.synthetic.placed import Placed
 from mmdense.datasets.writing import (
     check_arguments,
     check_choice,
