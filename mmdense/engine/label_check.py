@@ -12,9 +12,8 @@ READ = 100
 _HOSTS = ('mmcv', 'mmseg', 'mmdet', 'mmpose', 'mmpretrain')
 
 
-def _is_label_loader(step: Callable) -> bool:
-    return any(kind.__name__ == 'LoadAnnotations'
-               for kind in type(step).__mro__)
+def _is_a(step: Callable, *names: str) -> bool:
+    return any(kind.__name__ in names for kind in type(step).__mro__)
 
 
 def _shortened(values: Sequence) -> str:
@@ -27,9 +26,10 @@ def _shortened(values: Sequence) -> str:
 class LabelCheck:
     """Collects what is wrong with the labels of one mmseg data set.
 
-    A label goes through its pipeline's ``LoadAnnotations`` and through the
-    steps behind it that belong to no host (``LabelsFromValues``, the user's
-    own), up to the first that changes pictures.
+    A label goes through its pipeline's ``LoadAnnotations`` or ``LoadLabels``
+    and through the steps behind it that belong to no host
+    (``LabelsFromValues``, ``LoadInstances``, the user's own), up to the first
+    that changes pictures. Without labels numbers of cells are read alone.
 
     Args:
         dataset (Dataset): Of mmseg.
@@ -72,27 +72,30 @@ class LabelCheck:
     def _read(self, info: dict) -> None:
         path, results = info['seg_map_path'], copy.deepcopy(info)
         self.number += 1
+        label = None
         try:
             for k, step in enumerate(self.steps):
                 results = step(results)
                 if results is None:
                     return
-                label = results['gt_seg_map']
+                label = results.get('gt_seg_map', label)
+                if label is None:
+                    continue
                 if label.ndim != 2:
                     self._note('colours', path, _colours(label))
                     return
                 if k == 0 and label.dtype == np.uint8:
                     self._note('deep', path, _beyond_bytes(path))
         except KeyError:
-            if type(step).__module__.startswith('mmdense.'):
-                label = results['gt_seg_map']
-            else:
+            if not type(step).__module__.startswith('mmdense.'):
                 # The user's own wants the image too: no verdict.
                 self.steps, self.number = [], 0
                 return
         except Exception as error:  # of the host, or of a step: names its file
             text = str(error).removeprefix(f'{path}: ')
             self._note(f'does not load: {type(error).__name__}: {text}', path)
+            return
+        if label is None:
             return
         values = set(np.unique(label).tolist())
         self.values |= values
@@ -161,7 +164,8 @@ def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
     """Those of a pipeline that load a label and make classes of it."""
     found = []
     for step in steps:
-        if _is_label_loader(step):
+        if _is_a(step, 'LoadAnnotations', 'LoadLabels') or (
+                not found and _is_a(step, 'LoadInstances')):
             found = [step]
         elif found and type(step).__module__.split('.')[0] in _HOSTS:
             break
