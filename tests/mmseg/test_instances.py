@@ -102,7 +102,7 @@ def test_seg_of_several_kinds_counts_each_cell_once():
     # Without numbers: pieces of 1, 2 and 3.
     assert evaluate(dict(metric, cell=[1, 2, 3]), sample(prediction, label)
                     ) == dict(SEG=pytest.approx(2 / 9))
-    for wrong, message in (([], 'at least one class'), ([1, -1], r'cell\[1\]')):
+    for wrong, message in (([], 'at least one'), ([1, -1], r'cell\[1\]')):
         with pytest.raises(ValueError, match=message):
             METRICS.build(dict(metric, cell=wrong))
 
