@@ -19,6 +19,8 @@ from mmdense.arguments import check_array, check_at_least
 KINECT = (519., 519., 320., 240.)
 # Degrees from parallel or square that count, and how often: coarse, fine.
 ROUNDS = ((45, 5), (15, 5))
+# How much the camera's own y axis counts, as a share of the normals.
+PRIOR = 0.001
 
 
 def hha(depth: np.ndarray,
@@ -51,19 +53,19 @@ def hha(depth: np.ndarray,
         np.ndarray: (H, W, 3), float32, 0 to 255.
 
     Raises:
-        TypeError: If the depth holds no floats.
+        TypeError: If the depth holds no floats, or the radius is no integer.
         ValueError: If the camera has no four numbers with positive focal
-            lengths, or gravity is no direction.
+            lengths, gravity is no direction, or the radius is below 1.
     """
+    normals = surface_normals(depth, camera, radius)
     there = np.isfinite(depth) & (depth > 0)
     z = np.where(there, depth, 1).astype(float)
     rays = _rays(depth.shape, camera)
-    normals = surface_normals(depth, camera, radius)
     if gravity is None:
         gravity = gravity_direction(normals[there])
-    down = np.asarray(gravity, float)
-    if down.shape != (3, ) or not 0 < np.linalg.norm(down) < np.inf:
-        raise ValueError(f'hha: gravity must be a direction (x, y, z), got '
+    down = _numbers('gravity', gravity, 3)
+    if not down.any():
+        raise ValueError('hha: gravity must be a direction (x, y, z), got '
                          f'{gravity!r}')
     down = down / np.linalg.norm(down)
     height = -z * (rays @ down)
@@ -74,12 +76,24 @@ def hha(depth: np.ndarray,
     return (channels.clip(0, 255) * there[..., None]).astype(np.float32)
 
 
+def _numbers(name, values, number):
+    """So many finite numbers."""
+    try:
+        found = np.asarray(values, float)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.shape != (number, ) or not np.isfinite(found).all():
+        raise ValueError(
+            f'hha: {name} must be {number} numbers, got {values!r}')
+    return found
+
+
 def _rays(shape, camera):
     """Where each pixel looks, (H, W, 3), with z = 1."""
-    if len(camera) != 4 or not min(camera[:2]) > 0:
+    fx, fy, cx, cy = _numbers('camera', camera, 4)
+    if not min(fx, fy) > 0:
         raise ValueError('hha: camera must be (fx, fy, cx, cy) with positive '
                          f'focal lengths, got {camera!r}')
-    fx, fy, cx, cy = camera
     y, x = np.indices(shape, float)
     return np.stack([(x - cx) / fx, (y - cy) / fy, np.ones(shape)], 2)
 
@@ -102,6 +116,9 @@ def surface_normals(depth: np.ndarray,
     Returns:
         np.ndarray: (H, W, 3), float64; a window in which no plane can be
         fitted has (0, 0, -1), towards the camera.
+
+    Raises:
+        TypeError, ValueError: As there.
     """
     check_array(depth, 2, 'f', 'depth')
     check_at_least(1, radius=radius)
@@ -141,7 +158,9 @@ def gravity_direction(normals: np.ndarray) -> np.ndarray:
     are taken for floor or ceiling, those within 45 degrees of a right angle
     to it for walls; the new direction has the least sum of squared sines
     with the former and squared cosines with the latter. Five times so, then
-    five times with 15 degrees.
+    five times with 15 degrees. A departure: the camera's y axis counts as one
+    in a thousand normals of a floor, so that the image of a single wall has
+    an answer.
 
     Args:
         normals (np.ndarray): Unit vectors, (N, 3).
@@ -149,15 +168,24 @@ def gravity_direction(normals: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: Unit vector down, (3,); the camera's y axis without
         normals.
+
+    Raises:
+        TypeError: If they are no floats.
+        ValueError: If they are not (N, 3), or one is not finite.
     """
+    check_array(normals, 2, 'f', 'normals')
+    if normals.shape[1] != 3 or not np.isfinite(normals).all():
+        raise ValueError('gravity_direction: normals must be (N, 3) and '
+                         f'finite, got {normals.shape}')
     down = np.array([0., 1., 0.])
     for degrees, times in ROUNDS:
         for _ in range(times):
             cosine = np.abs(normals @ down)
             flat = normals[cosine > np.cos(np.radians(degrees))]
             walls = normals[cosine < np.sin(np.radians(degrees))]
-            if len(flat) + len(walls) == 0:
-                return down
-            _, vectors = np.linalg.eigh(walls.T @ walls - flat.T @ flat)
+            # Where walls alone leave a plane of directions: the camera's.
+            upright = PRIOR * max(1, len(normals)) * np.diag([0., 1., 0.])
+            _, vectors = np.linalg.eigh(
+                walls.T @ walls - flat.T @ flat - upright)
             down = vectors[:, 0] * (1 if vectors[:, 0] @ down >= 0 else -1)
     return down

@@ -11,9 +11,11 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmdense.arguments import (
+    check_config,
     check_map,
     check_options,
     check_positive_number,
+    check_positives,
     check_sequence,
 )
 from mmdense.datasets.hha import KINECT, hha
@@ -36,6 +38,7 @@ class LoadDepth(BaseTransform):
         backend_args (dict, optional): Of mmengine's file backends.
 
     Raises:
+        TypeError: If a name is none.
         ValueError: If ``unit`` is not positive; on call, if the image comes
             without a file, or the picture has several channels or another
             size than the image.
@@ -46,6 +49,10 @@ class LoadDepth(BaseTransform):
                  suffix: str = '.png',
                  unit: float = 0.001,
                  backend_args: dict | None = None):
+        for name, value in dict(folder=folder, suffix=suffix).items():
+            if not isinstance(value, str):
+                raise TypeError(
+                    f'LoadDepth: {name} must be a name, got {value!r}')
         check_positive_number(unit=unit)
         check_options(backend_args=backend_args or {})
         self.folder = folder
@@ -121,7 +128,7 @@ class StackParts(BaseTransform):
 
     def __init__(self, parts: Sequence[str]):
         check_sequence(parts=parts)
-        if not parts or not set(parts) <= set(PARTS):
+        if not parts or not all(part in PARTS for part in parts):
             raise ValueError(f'StackParts: parts must be some of {PARTS}, got '
                              f'{parts!r}')
         self.parts = list(parts)
@@ -158,7 +165,7 @@ class LateFusion(BaseModule):
         image_channels (int): Of all streams.
 
     Raises:
-        TypeError: If an argument is no list.
+        TypeError: If an argument is no list, or a stream no config.
         ValueError: If there is not one number of channels for each stream; on
             call, if the image has not as many.
     """
@@ -168,7 +175,10 @@ class LateFusion(BaseModule):
                  channels: Sequence[int],
                  init_cfg: dict | None = None):
         super().__init__(init_cfg)
-        check_sequence(streams=streams, channels=channels)
+        check_sequence(streams=streams)
+        check_positives(channels=channels)
+        for k, stream in enumerate(streams):
+            check_config(**{f'streams[{k}]': stream})
         if not streams or len(streams) != len(channels):
             raise ValueError(
                 'LateFusion: channels must have one number for each of the '
