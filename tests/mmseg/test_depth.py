@@ -170,6 +170,19 @@ def narrowed(name):
     return config
 
 
+def test_the_parameters_of_the_four_inputs():
+    def parameters(name):
+        model = networks.build_model(narrowed(name))
+        return sum(p.numel() for p in model.parameters())
+
+    colours = parameters('fcn-32s_vgg16')
+    assert parameters('fcn-32s_vgg16-hha') == colours
+    # The first layer is 2 channels wide here, its kernels are 3x3.
+    assert parameters('fcn-32s_vgg16-rgbd') == colours + 2 * 9
+    # Two networks; 40 scores have one bias.
+    assert parameters('fcn-32s_vgg16-rgb-hha') == 2 * colours - 40
+
+
 @pytest.mark.parametrize('name, channels', [
     ('fcn-32s_vgg16-rgbd', 4), ('fcn-32s_vgg16-hha', 3),
     ('fcn-16s_vgg16-rgb-hha', 6)])
