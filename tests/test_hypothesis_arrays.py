@@ -228,6 +228,7 @@ SPOILT_SETS = st.sampled_from([
         mmdense.datasets.make_detection_set, mmdense.datasets.make_pose_set,
         mmdense.datasets.make_cell_set,
         mmdense.datasets.make_membrane_set,
+        mmdense.datasets.make_room_set,
         mmdense.datasets.make_segmentation_set]), SPOILT_SETS,
     arguments(
         rng=st.builds(np.random.default_rng, SEED),

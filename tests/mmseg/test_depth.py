@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
 
 pytest.importorskip('mmseg')
@@ -14,7 +14,9 @@ pytest.importorskip('mmseg')
 from mmcv.transforms import Compose  # noqa: E402
 
 from mmdense import networks  # noqa: E402
+from mmdense.datasets import make_room_set  # noqa: E402
 from mmdense.datasets.hha import hha  # noqa: E402
+from mmdense.mmseg.prediction import predict  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mmseg/fcn'
 NARROW = dict(type='VGG16', base_channels=2, fc_channels=8)
@@ -204,3 +206,19 @@ def test_a_recipe_trains_and_tests_on_its_layout(
     scores = runner.message_hub.log_scalars
     assert np.isfinite(scores['train/loss'].current())
     assert {'val/mean_accuracy', 'val/frequency_weighted_iu'} <= set(scores)
+    # A single image is read with its depth as well.
+    runner.model.cfg = config
+    found = predict(runner.model, str(scene / 'images/a.jpg'), None)
+    assert found.pred_sem_seg.data.shape == (1, 40, 60)
+
+
+def test_the_quick_recipe_reads_the_rooms_it_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_room_set('data/synthetic/rooms', train=1, val=1, workers=1)
+    config = Config.fromfile(
+        CONFIGS / 'fcn-32s_vgg16-rgb-hha_quick_synthetic-96x128.py')
+    for loader in (config.train_dataloader, config.val_dataloader):
+        sample, = DATASETS.build(loader.dataset)
+        assert sample['inputs'].shape == (6, 96, 128)
+        labels = sample['data_samples'].gt_sem_seg.data
+        assert set(labels.unique().tolist()) <= {0, 1, 2}
