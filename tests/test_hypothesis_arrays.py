@@ -27,6 +27,7 @@ from mmdense.analysis.receptive_field import Field, receptive_fields, widest
 from mmdense.arguments import check_array
 from mmdense.datasets.border_weights import border_distances, border_weights
 from mmdense.datasets.elastic_deformation import deform, displacement_field
+from mmdense.datasets.hha import gravity_direction, hha, surface_normals
 from mmdense.datasets.synthetic.membranes import membrane_slice
 from mmdense.metrics import membrane_errors as me
 from mmdense.metrics.cell_overlap import cell_overlaps
@@ -130,6 +131,37 @@ def test_weights_of_borders_are_the_formula(distances, weights):
         found, gaps + np.reshape(balance, label.shape), atol=1e-5)
 
 
+DEPTHS = st.builds(
+    lambda shape, seed: np.random.default_rng(seed).choice(
+        [0, 0.5, 1, 1.1, 7], shape).astype(np.float32), SHAPE, SEED)
+VIEW = dict(
+    camera=st.sampled_from([(1., 1., 0., 0.), [500, 510, 3, 2]]),
+    radius=st.integers(1, 3))
+
+
+@settings(profile)
+@given(
+    arguments(WRONG, depth=DEPTHS, **VIEW, gravity=st.sampled_from(
+        [None, (0, 1, 0), [1., -2, 3]])),
+    arguments(WRONG, depth=DEPTHS, **VIEW),
+    arguments(WRONG, normals=st.builds(
+        lambda n, seed: np.random.default_rng(seed).normal(size=(n, 3)),
+        st.integers(0, 5), SEED)))
+def test_depth_becomes_hha_between_0_and_255(whole, planes, normals):
+    depth = whole[0]['depth']
+    found = attempt(hha, whole)
+    if found is not None:
+        assert found.shape == (*depth.shape, 3) and found.dtype == np.float32
+        assert ((found >= 0) & (found <= 255)).all()
+        assert not found[~(depth > 0)].any()
+    for function, case in ((surface_normals, planes),
+                           (gravity_direction, normals)):
+        found = attempt(function, case)
+        if found is not None:
+            np.testing.assert_allclose(
+                np.linalg.norm(found, axis=-1), 1, atol=1e-6)
+
+
 @settings(profile)
 @given(
     arguments(WRONG, vectors=st.builds(
@@ -196,6 +228,7 @@ SPOILT_SETS = st.sampled_from([
         mmdense.datasets.make_detection_set, mmdense.datasets.make_pose_set,
         mmdense.datasets.make_cell_set,
         mmdense.datasets.make_membrane_set,
+        mmdense.datasets.make_room_set,
         mmdense.datasets.make_segmentation_set]), SPOILT_SETS,
     arguments(
         rng=st.builds(np.random.default_rng, SEED),

@@ -400,6 +400,14 @@ def folded_fcn(head, given, seed):
         unfold(x, given['upscale']), layer.weight, layer.bias))
 
 
+def late_fusion(net, given, seed):
+    image = tensor((2, 6, 24, 33), seed)
+    maps = net.eval()(image)
+    assert maps[0].shape == image.shape and len(maps) == 4
+    first = net.streams[0](image[:, :3])[-1]
+    close(maps[-1].chunk(2, 1)[0], first)
+
+
 HEAD = dict(num_classes=st.just(3))
 NORM = dict(HEAD, norm_cfg=st.just(dict(type='BN')))
 FOUR = dict(in_channels=st.lists(WIDTH, min_size=4, max_size=4),
@@ -430,6 +438,11 @@ SEGMENTATION_HEADS = {
         classifier=st.fixed_dictionaries(dict(
             type=st.just('VGG16'), base_channels=st.integers(1, 2),
             fc_channels=WIDTH, dropout=st.sampled_from([0, 0.5]))))),
+    'LateFusion': Case(late_fusion, dict(
+        streams=st.just([dict(
+            type='mmdense.ConvolutionalClassifier',
+            classifier=dict(type='VGG16', base_channels=1, fc_channels=2))
+        ] * 2), channels=st.just([3, 3]))),
 }
 
 
@@ -649,7 +662,43 @@ def pack_instances(step, given, seed):
         results['gt_instance_map'])
 
 
+def depth_of(step, given, seed):
+    found = picture_of(numbers(seed), 'png', given['folder'])
+    path = Path(found['seg_map_path']).parents[1] / given['folder'] / 'a.png'
+    depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    path.rename(path.with_suffix(given['suffix']))
+    results = step(dict(
+        img=np.zeros((*depth.shape, 3)),
+        img_path=str(path.parents[1] / 'images' / 'a.jpg')))
+    np.testing.assert_allclose(
+        results['depth'], depth * given['unit'], rtol=1e-6)
+
+
+def hha_of(step, given, seed):
+    depth = numbers(seed).astype(np.float32)
+    assert step(dict(depth=depth))['hha'].shape == (*depth.shape, 3)
+
+
+def stacked(step, given, seed):
+    image = picture(seed)['img']
+    found = step(dict(img=image, depth=image[..., 0] / 9, hha=image / 3))
+    sizes = dict(colour=3, depth=1, hha=3)
+    assert found['img'].shape == (
+        *image.shape[:2], sum(sizes[part] for part in given['parts']))
+
+
 STEPS = {
+    'LoadDepth': Case(depth_of, dict(
+        folder=st.sampled_from(['depth', 'raw']),
+        suffix=st.sampled_from(['.png', '.tif']),
+        unit=st.sampled_from([1, 0.001]))),
+    'EncodeHHA': Case(hha_of, dict(
+        camera=st.sampled_from([(9, 9, 2, 2), [500., 500., 320., 240.]]),
+        gravity=st.sampled_from([None, (0, 1, 0)]),
+        radius=st.integers(1, 3))),
+    'StackParts': Case(stacked, dict(parts=st.lists(
+        st.sampled_from(['colour', 'depth', 'hha']), min_size=1,
+        max_size=3))),
     'LoadLabels': Case(labels_loaded),
     'LoadInstances': Case(instances_loaded, dict(
         folder=st.sampled_from([None, 'instance']))),

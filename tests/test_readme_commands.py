@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
 PAGES = [
     README, ROOT / 'tools' / 'README.md', ROOT / 'tests' / 'README.md',
-    *sorted(ROOT.glob('configs/**/README.md')),
+    *sorted(ROOT.glob('configs/**/*.md')),
     *sorted(ROOT.glob('mmdense/**/README.md'))
 ]
 TOOLS = sorted((ROOT / 'tools').glob('*.py'))

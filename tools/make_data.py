@@ -9,6 +9,7 @@ from mmdense.datasets import (
     make_detection_set,
     make_membrane_set,
     make_pose_set,
+    make_room_set,
     make_segmentation_set,
 )
 
@@ -17,7 +18,8 @@ MAKERS = dict(
     segmentation=make_segmentation_set,
     detection=make_detection_set,
     membranes=make_membrane_set,
-    cells=make_cell_set)
+    cells=make_cell_set,
+    rooms=make_room_set)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

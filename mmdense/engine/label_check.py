@@ -12,12 +12,8 @@ READ = 100
 _HOSTS = ('mmcv', 'mmseg', 'mmdet', 'mmpose', 'mmpretrain')
 
 
-# Steps that read a label picture: the hosts' and ours.
-_LOADERS = ('LoadAnnotations', 'LoadLabels', 'LoadInstances')
-
-
-def _is_label_loader(step: Callable) -> bool:
-    return any(kind.__name__ in _LOADERS for kind in type(step).__mro__)
+def _is_a(step: Callable, *names: str) -> bool:
+    return any(kind.__name__ in names for kind in type(step).__mro__)
 
 
 def _shortened(values: Sequence) -> str:
@@ -30,9 +26,11 @@ def _shortened(values: Sequence) -> str:
 class LabelCheck:
     """Collector of the faults in the labels of one data set of mmseg.
 
-    A label is loaded by ``LoadAnnotations`` of its pipeline and by the
-    following steps that do not belong to a host (``LabelsFromValues``, steps
-    of the user), up to the first step that changes pictures.
+    A label is loaded by ``LoadAnnotations`` or ``LoadLabels`` of its pipeline
+    and by the following steps that do not belong to a host
+    (``LabelsFromValues``, ``LoadInstances``, steps of the user), up to the
+    first step that changes pictures. If there are no labels, the numbers of
+    cells are read alone.
 
     Args:
         dataset (Dataset): Data set of mmseg.
@@ -75,13 +73,14 @@ class LabelCheck:
     def _read(self, info: dict) -> None:
         path, results = info['seg_map_path'], copy.deepcopy(info)
         self.number += 1
+        label = None
         try:
             for k, step in enumerate(self.steps):
                 results = step(results)
                 if results is None:
                     return
-                label = results.get('gt_seg_map')
-                if label is None:  # cells, of which classes are made next
+                label = results.get('gt_seg_map', label)
+                if label is None:
                     continue
                 if label.ndim != 2:
                     self._note('colours', path, _colours(label))
@@ -89,9 +88,7 @@ class LabelCheck:
                 if k == 0 and label.dtype == np.uint8:
                     self._note('deep', path, _beyond_bytes(path))
         except KeyError:
-            if type(step).__module__.startswith('mmdense.'):
-                label = results['gt_seg_map']
-            else:
+            if not type(step).__module__.startswith('mmdense.'):
                 # A step of the user may need the image too: not checked.
                 self.steps, self.number = [], 0
                 return
@@ -100,7 +97,6 @@ class LabelCheck:
             self._note(f'does not load: {type(error).__name__}: {text}', path)
             return
         if label is None:
-            self.number -= 1
             return
         values = set(np.unique(label).tolist())
         self.values |= values
@@ -169,8 +165,8 @@ def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
     """Return the steps of a pipeline that load labels and make classes."""
     found = []
     for step in steps:
-        if _is_label_loader(step) and (
-                not found or type(step).__name__ != 'LoadInstances'):
+        if _is_a(step, 'LoadAnnotations', 'LoadLabels') or (
+                not found and _is_a(step, 'LoadInstances')):
             found = [step]
         elif found and type(step).__module__.split('.')[0] in _HOSTS:
             break

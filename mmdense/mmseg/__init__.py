@@ -2,6 +2,7 @@
 import mmdense.adapters  # noqa: F401
 import mmdense.mmseg.cell_metrics  # noqa: F401
 import mmdense.mmseg.cell_tracking  # noqa: F401
+import mmdense.mmseg.depth  # noqa: F401
 import mmdense.mmseg.evaluation  # noqa: F401
 import mmdense.mmseg.folded_fcn_head  # noqa: F401
 import mmdense.mmseg.fully_convolutional  # noqa: F401

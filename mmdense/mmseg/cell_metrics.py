@@ -144,14 +144,16 @@ class CellOverlapMetric(SegMetric):
     True cells are the numbers of the data sample's ``gt_instance_map``
     (``LoadInstances`` and ``PackInstanceSegInputs`` in the test pipeline):
     only these tell cells that touch. Without one they are, as predicted cells
-    always, the 4-connected pieces of one class. How cells are matched says
+    always, the 4-connected pieces of a class. How cells are matched says
     :func:`~mmdense.metrics.cell_overlap.cell_overlaps`. NaN without cells.
     As in mmseg's ``IoUMetric``, pixels that are ignored in the truth do not
     count, whatever is predicted there: they belong to no cell of either map.
 
     Args:
-        cell (int): Class index of cells. A number whose pixels are rather of
-            another class, except ``background``, is not a cell.
+        cell (int | Sequence[int]): Class index of cells, or those of several
+            kinds: a true cell is then found where one of its class is
+            predicted. A number whose pixels are rather of another class,
+            except ``background``, is not a cell of this class.
         background (int): Class of the gaps between cells
             (``MaskFromInstances``).
         ignore_index (int): Label of pixels that do not count.
@@ -159,18 +161,24 @@ class CellOverlapMetric(SegMetric):
 
     Raises:
         TypeError, ValueError: If an argument is not an integer, or ``cell`` or
-            ``background`` negative.
+            ``background`` is negative, or there is no class of cells.
     """
 
     def __init__(self,
-                 cell: int = 1,
+                 cell: int | Sequence[int] = 1,
                  background: int = 0,
                  ignore_index: int = 255,
                  **kwargs):
-        check_at_least(0, cell=cell, background=background)
+        cells = list(cell) if isinstance(cell, list | tuple) else [cell]
+        if not cells:
+            raise ValueError('CellOverlapMetric: cell must be at least one '
+                             'class, got none')
+        check_at_least(0, background=background, **{
+            f'cell[{k}]' if len(cells) > 1 else 'cell': one
+            for k, one in enumerate(cells)})
         check_at_least(-math.inf, ignore_index=ignore_index)
         super().__init__(**kwargs)
-        self.cell = cell
+        self.cells = cells
         self.background = background
         self.ignore_index = ignore_index
 
@@ -180,10 +188,13 @@ class CellOverlapMetric(SegMetric):
             sample[key]['data'][0].cpu().numpy()
             for key in ('pred_sem_seg', 'gt_sem_seg'))
         counted = label != self.ignore_index
-        pieces, _ = ndimage.label((predicted == self.cell) & counted)
+        pieces = [ndimage.label((predicted == cell) & counted)[0]
+                  for cell in self.cells]
         if 'gt_instance_map' not in sample:
-            truth, _ = ndimage.label((label == self.cell) & counted)
-            return cell_overlaps(pieces, truth)
+            truth = [ndimage.label((label == cell) & counted)[0]
+                     for cell in self.cells]
+            return np.concatenate(
+                list(map(cell_overlaps, pieces, truth)))
         truth = sample['gt_instance_map']['data'][0].cpu().numpy()
         if truth.shape != label.shape:
             raise ValueError('gt_instance_map must have the shape of the '
@@ -191,11 +202,18 @@ class CellOverlapMetric(SegMetric):
         ids, truth = np.unique(
             np.where(counted, truth, 0), return_inverse=True)
         truth = truth.reshape(label.shape) + (ids[0] > 0)
-        votes = np.zeros(truth.max(initial=0) + 1, int)
-        np.add.at(votes, truth[label == self.cell], 1)
-        others = (label != self.cell) & (label != self.background)
-        np.add.at(votes, truth[others], -1)
-        return cell_overlaps(pieces, np.where(votes[truth] < 0, 0, truth))
+        # Pixels of each number (columns) in each class of cells, and in
+        # classes that are neither these nor background.
+        wanted = [label == cell for cell in self.cells]
+        wanted.append(~np.isin(label, [*self.cells, self.background]))
+        *pixels, others = (
+            np.bincount(truth[here], minlength=truth.max(initial=0) + 1)
+            for here in wanted)
+        kind = np.where(
+            np.max(pixels, 0) >= others, np.argmax(pixels, 0), -1)
+        return np.concatenate([
+            cell_overlaps(found, np.where(kind[truth] == k, truth, 0))
+            for k, found in enumerate(pieces)])
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Return the mean over the cells of all images."""

@@ -13,7 +13,7 @@ class _LabelsFromOne(BaseSegDataset):
 
 @DATASETS.register_module()
 class NYUDv2Dataset(_LabelsFromOne):
-    """NYU Depth v2, colour images alone, 40 classes.
+    """NYU Depth v2, 40 classes; ``LoadDepth`` reads depth beside colour.
 
     The classes are those of S. Gupta, P. Arbelaez and J. Malik, *Perceptual
     Organization and Recognition of Indoor Scenes from RGB-D Images*, CVPR

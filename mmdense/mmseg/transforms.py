@@ -158,7 +158,8 @@ class LoadInstances(BaseTransform):
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: On call, if the picture has several channels, negative
-            numbers or more than 65535 cells.
+            numbers, more than 65535 cells, or another size than the image or
+            its labels.
     """
 
     def __init__(self,
@@ -178,6 +179,11 @@ class LoadInstances(BaseTransform):
             path = Path(path)
             path = str(path.parent.parent / self.folder / path.name)
         ids = _read_map(path, self.backend_args)
+        for key in ('img', 'gt_seg_map'):
+            size = results[key].shape[:2] if key in results else ids.shape
+            if ids.shape != size:
+                raise ValueError(f'LoadInstances: {path} must have the size '
+                                 f'of {key}, {size}, got {ids.shape}')
         if ids.min(initial=0) < 0:
             raise ValueError(f'LoadInstances: numbers of cells must be at '
                              f'least 0, got {ids.min()} in {path}')

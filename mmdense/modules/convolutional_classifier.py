@@ -11,6 +11,7 @@ beyond the image on every side, whatever its size.
 """
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.googlenet import (
     BasicConv2d,
@@ -19,7 +20,12 @@ from torchvision.models.googlenet import (
     InceptionAux,
 )
 
-from mmdense.arguments import check_map, check_positive, check_share
+from mmdense.arguments import (
+    check_at_least,
+    check_map,
+    check_positive,
+    check_share,
+)
 
 PADDING = 100
 
@@ -32,6 +38,7 @@ class _Classifier(nn.Module):
     """``features``, of which two maps are kept, and what came behind them.
 
     Attributes:
+        in_channels (int): Of the image.
         kept (tuple[str, str]): Children of ``features`` at stride 8 and 16.
         classifier (dict[str, str]): Our layers' names to the classifier's,
             for those whose weights were matrices.
@@ -39,8 +46,9 @@ class _Classifier(nn.Module):
     Raises:
         TypeError: If the dropout or a width is not a number.
         ValueError: If the dropout is not from 0 to 1, or a width is below 1;
-            on call, if the image is not (N, 3, H, W).
+            on call, if the image is not (N, in_channels, H, W).
     """
+    in_channels = 3
     kept = ()
     classifier = {}
 
@@ -64,7 +72,7 @@ class _Classifier(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return the image and the maps of stride 8, 16 and 32."""
-        check_map(image, 3, 'image')
+        check_map(image, self.in_channels, 'image')
         maps, x = [image], image
         for name, layer in self.features.named_children():
             x = layer(x)
@@ -134,6 +142,10 @@ class ConvolutionalVGG16(_Classifier):
             others are 2, 4, 8 and 8 times that.
         fc_channels (int): Width of fc6 and fc7.
         dropout (float): Dropout after fc6 and fc7 in training.
+        in_channels (int): Channels of the image, at least 3. Weights of a
+            network for 3 channels load as well: each further channel starts
+            with the mean of their weights (the paper does not say what
+            its early fusion of RGB and depth starts from).
     """
     kept = ('16', '23')
     classifier = {'fc6': 'classifier.0', 'fc7': 'classifier.3'}
@@ -141,11 +153,14 @@ class ConvolutionalVGG16(_Classifier):
     def __init__(self,
                  base_channels: int = 64,
                  fc_channels: int = 4096,
-                 dropout: float = 0.5):
+                 dropout: float = 0.5,
+                 in_channels: int = 3):
         super().__init__(dropout)
         check_positive(
             base_channels=base_channels, fc_channels=fc_channels)
-        layers, width, padding = [], 3, PADDING
+        check_at_least(3, in_channels=in_channels)
+        self.in_channels = in_channels
+        layers, width, padding = [], in_channels, PADDING
         for factor, depth in ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3)):
             for _ in range(depth):
                 layers += [
@@ -159,6 +174,18 @@ class ConvolutionalVGG16(_Classifier):
         self.fc6 = nn.Conv2d(width, fc_channels, 7)
         self.fc7 = nn.Conv2d(fc_channels, fc_channels, 1)
         self.init_weights()
+        if in_channels > 3:
+            self.register_load_state_dict_pre_hook(_widen_first)
+
+
+def _widen_first(module, state, prefix, *_) -> None:
+    """Weights of a first layer for colours, for more channels than these."""
+    key = f'{prefix}features.0.weight'
+    weight = state.get(key)
+    if weight is not None and weight.shape[1] == 3 < module.in_channels:
+        more = weight.mean(1, keepdim=True).expand(
+            -1, module.in_channels - 3, -1, -1)
+        state[key] = torch.cat([weight, more], 1)
 
 
 class _ConvReLU(nn.Module):

@@ -27,8 +27,13 @@ def build_model(config: Config) -> nn.Module:
 
 
 def input_channels(model: nn.Module) -> int:
-    """Return the image channels of a network, from its first convolution."""
+    """Return the image channels of a network, from its first convolution.
+
+    A backbone of several streams names them, as ``image_channels``.
+    """
     for module in model.modules():
+        if hasattr(module, 'image_channels'):
+            return module.image_channels
         if isinstance(module, _ConvNd):
             return module.in_channels
     return 3

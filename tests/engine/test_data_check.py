@@ -131,6 +131,47 @@ def test_a_step_that_refuses_a_label_is_heard(mmseg, tmp_path):
                             'ValueError: pixels must be of [0, 255], got [3]')
 
 
+@pytest.mark.parametrize('change, message', [
+    ({}, None),
+    (dict(label=label(0, 3)), 'pixels must be of [0, 1], got [3]'),
+    (dict(label=label(0, shape=(20, 30))), 'must show more than one'),
+    (dict(label=np.zeros((20, 30, 3), np.uint8)), 'one channel of integers'),
+    (dict(ids=np.zeros((20, 30, 3), np.uint8)), 'one channel of integers'),
+    (dict(ids=label(0, 7, shape=(30, 20))),
+     'must have the size of gt_seg_map, (20, 30), got (30, 20)'),
+    (dict(ids=None), 'No such file'),
+])
+@pytest.mark.parametrize('ending', ['Weighted', 'Instance'])
+def test_labels_with_numbers_of_cells_are_looked_at(
+        mmseg, tmp_path, change, message, ending):
+    pictures = dict(
+        dict(label=label(0, 1), ids=label(0, 300, dtype=np.uint16)), **change)
+    config = seg_set(tmp_path, [pictures['label']], steps=[
+        dict(type='LoadImageFromFile'),
+        dict(type='mmdense.LoadLabels'),
+        dict(type='mmdense.LabelsFromValues', values=[0, 1]),
+        dict(type='mmdense.LoadInstances', folder='ids'),
+        dict(type='mmdense.MaskFromInstances', margin=0),
+        dict(type='mmdense.BorderWeights'),
+        dict(type='mmdense.ElasticDeformation'),
+        dict(type=f'mmdense.Pack{ending}SegInputs')
+    ])
+    (tmp_path / 'ids').mkdir()
+    if pictures['ids'] is not None:
+        Image.fromarray(pictures['ids']).save(tmp_path / 'ids/000.png')
+    found = faults(config)
+    assert len(found) == (message is not None)
+    assert message is None or message in found[0]
+
+
+def test_numbers_of_cells_are_looked_at_without_labels(mmseg, tmp_path):
+    steps = [dict(type='LoadImageFromFile'),
+             dict(type='mmdense.LoadInstances'),
+             dict(type='mmdense.MaskFromInstances')]
+    config = seg_set(tmp_path, [label(0, shape=(20, 30))], steps=steps)
+    assert 'got 1 labels with the values [0]' in faults(config)[0]
+
+
 class NeedsImage:
     """A user's own step."""
 

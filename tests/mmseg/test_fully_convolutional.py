@@ -142,10 +142,12 @@ def test_a_config_names_its_classes_and_the_recipe_it_starts_from(path):
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         assert loader.dataset.type == dataset.type
     start = cfg.get('load_from')
-    pretrained = cfg.model.backbone.init_cfg
+    backbone = cfg.model.backbone
+    pretrained = [part.get('init_cfg')
+                  for part in backbone.get('streams', [backbone])]
     if start:
         coarser = Path(start).parent.name
-        assert pretrained is None
+        assert not any(pretrained)
         assert parsed(coarser).model.decode_head.num_classes == classes
         step = 2 * int(path.stem[4:].split('s')[0])
         assert coarser == path.stem.replace(
@@ -162,6 +164,10 @@ def test_a_config_names_its_classes_and_the_recipe_it_starts_from(path):
 # tests/modules/test_skip_fusion.py derives them from the receptive fields.
 CROPS = {
     'fcn-32s_vgg16': [(32, 64, 19)],
+    'fcn-32s_vgg16-rgbd': [(32, 64, 19)],
+    'fcn-32s_vgg16-hha': [(32, 64, 19)],
+    'fcn-32s_vgg16-rgb-hha': [(32, 64, 19)],
+    'fcn-16s_vgg16-rgb-hha': [(2, 4, 5), (16, 32, 27)],
     'fcn-32s-fixed_vgg16': [(32, 64, 19)],
     'fcn-16s_vgg16': [(2, 4, 5), (16, 32, 27)],
     'fcn-8s_vgg16': [(2, 4, 5), (2, 4, 9), (8, 16, 31)],

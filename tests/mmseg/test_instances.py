@@ -87,6 +87,26 @@ def test_seg_counts_the_cells_of_its_class_alone():
             sample(prediction, label, ids)) == dict(SEG=expected)
 
 
+def test_seg_of_several_kinds_counts_each_cell_once():
+    # A cell of each kind, one of none, and one whose pixels all are a gap.
+    ids = np.array([[7, 7, 7, 0, 300, 300, 4, 4, 4, 0, 9]])
+    label = np.array([[1, 1, 1, 0, 2, 2, 3, 3, 3, 0, 0]])
+    prediction = np.array([[1, 1, 0, 0, 1, 1, 1, 2, 2, 0, 0]])
+    metric = dict(type='mmdense.CellOverlapMetric')
+    for cell, expected in ((1, [2 / 3, 0]), ([1], [2 / 3, 0]),
+                           ([1, 2], [2 / 3, 0, 0]),
+                           ([1, 2, 3], [2 / 3, 0, 0, 0])):
+        assert evaluate(
+            dict(metric, cell=cell), sample(prediction, label, ids)
+        ) == dict(SEG=pytest.approx(sum(expected) / len(expected)))
+    # Without numbers: pieces of 1, 2 and 3.
+    assert evaluate(dict(metric, cell=[1, 2, 3]), sample(prediction, label)
+                    ) == dict(SEG=pytest.approx(2 / 9))
+    for wrong, message in (([], 'at least one'), ([1, -1], r'cell\[1\]')):
+        with pytest.raises(ValueError, match=message):
+            METRICS.build(dict(metric, cell=wrong))
+
+
 def test_cells_that_are_ignored_are_not_counted():
     ids = np.array([[1, 1, 1, 1, 2, 2]])
     label = np.array([[1, 1, 255, 255, 255, 255]])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 # Tests with @settings(profile), in all of the files, and tables of classes.
-TESTS = 41
+TESTS = 42
 for name, examples in dict(ci=500, nightly=10_000).items():
     settings.register_profile(
         name,

@@ -13,16 +13,14 @@ model = dict(
     decode_head=dict(in_channels=16),
     test_cfg=dict(tile=(348, 348)))
 data_root = 'data/synthetic/cells'
+learn = [
+    _base_.border_weights, _base_.elastic, _base_.turn, _base_.turn_again,
+    dict(type='mmdense.MirrorPad', context=44),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='mmdense.PackWeightedSegInputs')
+]
 train_dataloader = dict(
-    dataset=dict(
-        data_root=data_root,
-        pipeline=[
-            *_base_.load, _base_.border_weights, _base_.elastic, _base_.turn,
-            _base_.turn_again,
-            dict(type='mmdense.MirrorPad', context=44),
-            dict(type='RandomCrop', crop_size=crop_size),
-            dict(type='mmdense.PackWeightedSegInputs')
-        ]))
+    dataset=dict(data_root=data_root, pipeline=[*_base_.load, *learn]))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
 # AdamW, because 400 iterations are too few for SGD from nothing.

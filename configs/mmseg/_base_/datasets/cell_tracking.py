@@ -22,6 +22,11 @@ turn = dict(type='RandomRotFlip', rotate_prob=0, flip_prob=1)
 turn_again = dict(turn, flip_prob=0.5)
 pad = dict(type='mmdense.MirrorPad', context=context)
 crop = dict(type='RandomCrop', crop_size=crop_size)
+# From loaded labels to what the network learns from.
+learn = [
+    border_weights, elastic, turn, turn_again, pad, crop,
+    dict(type='mmdense.PackWeightedSegInputs')
+]
 dataset = dict(
     type='mmdense.CellTrackingDataset', data_root='data/DIC-C2DH-HeLa')
 train_dataloader = dict(
@@ -32,10 +37,7 @@ train_dataloader = dict(
     dataset=dict(
         dataset,
         sequences=['01'],
-        pipeline=[
-            *load, border_weights, elastic, turn, turn_again, pad, crop,
-            dict(type='mmdense.PackWeightedSegInputs')
-        ]))
+        pipeline=[*load, *learn]))
 val_dataloader = dict(
     batch_size=1,
     num_workers=1,
