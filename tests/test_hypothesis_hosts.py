@@ -899,7 +899,8 @@ def test_a_check_of_configs_refuses_what_it_says():
 def maps_of_a_head(case):
     from mmseg.models.decode_heads import FCNHead
 
-    from mmdense.arguments import CheckedInputs, check_maps
+    from mmdense.arguments import check_maps
+    from mmdense.mmseg.checked_inputs import CheckedInputs
     from mmdense.mmseg.valid_u_net import WeightMapSampler
     given, spoilt = case
     try:

@@ -121,7 +121,7 @@ def test_objects_are_counted_as_the_page_does(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize('fault, message', [
     ('missing', "data/own/train/instance/4.png'"),
-    ('swapped', 'wants pixels of [0, 1, 2, 3]'),
+    ('swapped', 'pixels must be of [0, 1, 2, 3]'),
     ('jpg', 'holds no sample'),
     ('classes', 'num_classes of model.decode_head must be 4'),
 ])
