@@ -7,6 +7,7 @@ import mmdense.mmseg.evaluation  # noqa: F401
 import mmdense.mmseg.folded_fcn_head  # noqa: F401
 import mmdense.mmseg.fully_convolutional  # noqa: F401
 import mmdense.mmseg.hrnet_heads  # noqa: F401
+import mmdense.mmseg.label_loading  # noqa: F401
 import mmdense.mmseg.pointwise_aspp_head  # noqa: F401
 import mmdense.mmseg.pyramid_attention_head  # noqa: F401
 import mmdense.mmseg.scene_datasets  # noqa: F401
