@@ -20,7 +20,8 @@ from mmdense.datasets import (
     make_pose_set,
     make_segmentation_set,
 )
-from mmdense.engine.data_check import config_faults, file_fault
+from mmdense.datasets.checks.data import config_faults
+from mmdense.datasets.checks.image_files import file_fault
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'

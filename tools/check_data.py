@@ -14,7 +14,7 @@ import sys
 
 from mmdense import networks
 from mmdense.command_line import one_line_errors
-from mmdense.engine.data_check import DataWarning, config_faults
+from mmdense.datasets.checks.data import DataWarning, config_faults
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 

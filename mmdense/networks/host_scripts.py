@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from mmdense.command_line import print_error
-from mmdense.engine.data_check import DataWarning, config_faults
+from mmdense.datasets.checks.data import DataWarning, config_faults
 from mmdense.networks.config import find_config, load_config
 from mmdense.networks.options import add_cfg_options
 

@@ -16,7 +16,7 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 from tqdm import tqdm
 
-from mmdense.engine.data_check import file_fault
+from mmdense.datasets.checks.image_files import file_fault
 
 __all__ = [
     'Host', 'Predictions', 'boxes_by_image', 'host_of', 'image_files',

@@ -13,7 +13,7 @@ from mmengine.runner import save_checkpoint
 from mmdense import networks
 from mmdense.analysis.benchmarks import networks as network_benchmark
 from mmdense.analysis.benchmarks.steps import training_step
-from mmdense.engine.data_check import config_faults
+from mmdense.datasets.checks.data import config_faults
 from mmdense.networks import exporting
 from mmdense.networks.config_types import name_types, type_name
 from mmdense.networks.trained import load_network

@@ -1,6 +1,5 @@
 """Checks of a data set before a training starts."""
 import copy
-import itertools
 import json
 import math
 import re
@@ -12,18 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, DefaultScope
-from mmengine.runner import Runner
 
-from mmdense.engine.image_files import ImageFile, file_fault, look_at
-from mmdense.engine.label_check import LabelCheck
-from mmdense.registry import HOOKS
+from mmdense.datasets.checks.image_files import ImageFile, look_at
+from mmdense.datasets.checks.labels import LabelCheck
 
-__all__ = [
-    'DataCheckHook', 'DataWarning', 'config_faults', 'dataset_faults',
-    'file_fault'
-]
+__all__ = ['DataWarning', 'config_faults', 'dataset_faults', 'head_faults']
 
 
 class DataWarning(str):
@@ -296,8 +289,16 @@ def _sample_faults(dataset, steps: Sequence[Callable],
     yield from labels.faults()
 
 
-def _head_faults(config: Config, dataset) -> Iterator[str]:
-    """Yield a fault if a head of mmseg lacks channels for the classes."""
+def head_faults(config: Config, dataset) -> Iterator[str]:
+    """Yield a fault if a head of mmseg lacks channels for the classes.
+
+    Args:
+        config (Config): Config of any host, with its ``model``.
+        dataset (Dataset): Data set that the model is trained on.
+
+    Yields:
+        str: The fault.
+    """
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     model = config.get('model')
     if not isinstance(model, dict) or not isinstance(classes, list | tuple):
@@ -352,7 +353,7 @@ def config_faults(config: Config,
                    f'{type(error).__name__}: {error} '
                    f'(ann_file={", ".join(files)!r})')
             return
-        yield from _head_faults(config, dataset)
+        yield from head_faults(config, dataset)
         yield from dataset_faults(dataset, decode)
 
 
@@ -375,55 +376,3 @@ def _build(config: dict):
         if not empty:
             raise
         return dataset
-
-
-@HOOKS.register_module()
-class DataCheckHook(Hook):
-    """Hook that stops a training before its first step if its data has faults.
-
-    Checks the training set and the validation set, whose faults would show one
-    epoch later. A :class:`DataWarning` goes into the log.
-
-    mmengine builds both sets before it calls any hook. If that fails (an
-    annotation file that does not parse, an empty data set), the host raises
-    its own error; ``tools/train.py`` and ``tools/check_data.py`` name the
-    fault.
-
-    Args:
-        decode (bool): Whether to read every image and label completely.
-
-    Raises:
-        ValueError: If a set has faults (:func:`dataset_faults`); the message
-            lists the first ten.
-    """
-
-    shown = 10
-
-    def __init__(self, decode: bool = False):
-        self.decode = decode
-
-    def before_train(self, runner: Runner) -> None:
-        """Check both sets.
-
-        Args:
-            runner (Runner): The runner, with its data loaders built.
-        """
-        self._check(runner, 'training', runner.train_dataloader.dataset)
-        if runner.val_loop is not None:
-            self._check(runner, 'validation', runner.val_dataloader.dataset)
-
-    def _check(self, runner: Runner, name: str, dataset) -> None:
-        faults = []
-        for fault in itertools.chain(
-                _head_faults(runner.cfg, dataset),
-                dataset_faults(dataset, self.decode)):
-            if isinstance(fault, DataWarning):
-                runner.logger.warning(f'the {name} set: {fault}')
-            elif len(faults) < self.shown:
-                faults.append(fault)
-            else:
-                faults.append('...')
-                break
-        if faults:
-            raise ValueError(f'the {name} set has faults:\n' +
-                             '\n'.join(faults))

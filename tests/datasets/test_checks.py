@@ -10,12 +10,12 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
-from mmdense.engine import label_check
-from mmdense.engine.data_check import (
-    DataCheckHook,
+from mmdense.datasets.checks import labels as label_check
+from mmdense.datasets.checks.data import (
     DataWarning,
     config_faults,
 )
+from mmdense.engine.data_check_hook import DataCheckHook
 
 TWO = ('ground', 'cell')
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
