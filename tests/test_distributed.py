@@ -129,7 +129,7 @@ GRADIENTS = """
     sys.path.insert(0, {tests!r})
     import torch.distributed as dist
     from test_distributed import (
-        complexity, loss_of, network_of, random_batch)
+        loss_of, network_of, networks, random_batch)
     dist.init_process_group('gloo')
     half = slice(2 * dist.get_rank(), 2 * dist.get_rank() + 2)
     found = {{}}

@@ -98,13 +98,18 @@ def program_of(
         ``'batch'``, ``'height'`` and ``'width'`` are free in it.
 
     Raises:
-        ValueError: If the network cannot be traced (the message names its
-            compiled operators of mmcv, the usual reason), or if torch is too
-            old for free sizes.
+        ValueError: If the network holds operators of mmcv (the message names
+            them), cannot be traced, or torch is too old for free sizes.
     """
     if not hasattr(Dim, 'AUTO'):
         raise ValueError('an export needs torch 2.6 or later, got '
                          f'{torch.__version__}')
+    compiled = _compiled_operators(model)
+    if compiled:
+        raise ValueError(
+            f'{type(model).__name__} cannot be exported: it holds operators '
+            'of mmcv that standard ONNX and torch.export do not have: '
+            f'{", ".join(compiled)}')
     network, failure = _network_of(model), None
     axes_to_try = [[0]] if fixed_size else [[0, 2, 3], [0]]
     if _is_two_stage(model):
@@ -123,9 +128,7 @@ def program_of(
                 program = torch.export.export(
                     network, (images, ), dynamic_shapes=free)
         except Exception as error:  # torch.export's own, and the model's
-            failure, compiled = error, _compiled_operators(model)
-            if compiled:
-                break
+            failure = error
             continue
         if 2 in axes and not _holds(program, network, shape, channels):
             continue
@@ -137,8 +140,6 @@ def program_of(
             if not isinstance(size[axis], int)
         ]
     reason = str(failure).strip().split('\n')[0]
-    if compiled:
-        reason = _without_form(compiled)
     raise ValueError(f'{type(model).__name__} cannot be exported: {reason}'
                      ) from failure
 
@@ -168,11 +169,6 @@ def _holds(program: ExportedProgram, network: nn.Module,
         for g, w in zip(got, network(images), strict=True))
 
 
-def _without_form(compiled: list[str]) -> str:
-    return ('it holds compiled operators of mmcv that standard ONNX and '
-            f'torch.export do not have: {", ".join(compiled)}')
-
-
 def _compiled_operators(model: nn.Module) -> list[str]:
     found = {}
     for name, module in model.named_modules():
@@ -198,11 +194,8 @@ def write_onnx(program: ExportedProgram, model: nn.Module,
             warnings.simplefilter('ignore')
             onnx = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:  # of the exporter's several
-        # mmcv's operators may be Python, which torch.export can follow.
-        compiled = _compiled_operators(model)
-        reason = _without_form(compiled) if compiled else (
-            f'{type(error).__name__}: {error}')
-        raise ValueError(f'torch.onnx cannot export it: {reason}') from error
+        raise ValueError('torch.onnx cannot export it: '
+                         f'{type(error).__name__}: {error}') from error
     images, = program.example_inputs[0]
     with torch.no_grad():
         names = list(_network_of(model).named_outputs(images))
