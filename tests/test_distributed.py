@@ -61,8 +61,10 @@ def process_group():
     """A group of this process alone."""
     dist.init_process_group('gloo', store=dist.HashStore(), rank=0,
                             world_size=1)
-    yield
-    dist.destroy_process_group()
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 @pytest.mark.parametrize('path', QUICK, ids=lambda path: path.stem)

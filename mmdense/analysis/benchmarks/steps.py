@@ -83,7 +83,10 @@ def random_batch(config: Config, batch: int = 2, seed: int = 0) -> dict:
     random = np.random.default_rng(seed)
     height, width = networks.input_shape(config)
     labels, needed = LABELS[config.default_scope]
-    channels = config.model.backbone.get('in_channels', 3)
+    # Streams of a backbone have channels of their own; the mean knows all.
+    mean = (config.model.get('data_preprocessor') or {}).get('mean')
+    channels = len(mean) if mean else config.model.backbone.get(
+        'in_channels', 3)
     dataset = config.train_dataloader.dataset
     while 'pipeline' not in dataset:
         dataset = dataset.dataset
