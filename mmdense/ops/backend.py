@@ -79,7 +79,8 @@ def why_unavailable(name: str) -> str | None:
     """
     if name not in BACKENDS:
         raise ValueError(
-            f'use_backend: name must be one of {BACKENDS}, got {name!r}')
+            f'use_backend: the backend must be one of {BACKENDS}, got '
+            f'{name!r}')
     if name == 'cpu' and _library_problem:
         return (f'{_library_problem}; to get them, install mmdense again with '
                 'a C++ compiler at hand and the torch that will run it: '
