@@ -2,6 +2,7 @@
 import mmdense.adapters.conv_layers  # noqa: F401
 import mmdense.adapters.flattening_neck  # noqa: F401
 import mmdense.adapters.global_neck  # noqa: F401
+import mmdense.adapters.insert_shift  # noqa: F401
 import mmdense.adapters.replace_conv  # noqa: F401
 import mmdense.adapters.scale_adaptive_conv  # noqa: F401
 import mmdense.engine.checkpoint_check_hook  # noqa: F401
