@@ -331,7 +331,7 @@ def test_a_module_loads_and_trains(case, what, h, w):
         close(a, b)
 
 
-ADAPTERS = st.sampled_from(['neck', 'global', 'replace'])
+ADAPTERS = st.sampled_from(['neck', 'global', 'replace', 'shift'])
 
 
 def test_an_adapter_names_what_it_cannot_take():
@@ -352,6 +352,7 @@ def adapt_anything(adapter, channels, upscale, layers, index, feats, pattern,
                    groups, early):
     from mmdense.adapters.flattening_neck import FlatteningNeck
     from mmdense.adapters.global_neck import GlobalNeck
+    from mmdense.adapters.insert_shift import insert_feature_shift
     from mmdense.adapters.replace_conv import replace_conv
     try:
         if adapter == 'neck':
@@ -362,6 +363,11 @@ def adapt_anything(adapter, channels, upscale, layers, index, feats, pattern,
             stages = len(feats) if isinstance(feats, list) else 2
             neck = GlobalNeck([channels] * stages, channels, early, 1)
             assert len(neck.eval()(feats)) == len(feats) + early
+        elif adapter == 'shift':
+            model = insert_feature_shift(
+                dict(type=Small), dict(shift_channels=channels), pattern)
+            assert any(isinstance(m, FeatureShiftModule)
+                       for m in model.modules())
         else:
             model = replace_conv(
                 dict(type=Small),
