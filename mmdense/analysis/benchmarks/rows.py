@@ -121,7 +121,7 @@ class Setting:
             a,
             b,
             min(self.repeats, SLOW_REPEATS) if slow else self.repeats,
-            warm_up=1 if slow else 2,
+            warm_up=min(self.repeats, 1 if slow else 2),
             synchronize=torch.cuda.synchronize if self.cuda else lambda: None,
             clock=CudaClock() if self.cuda else self.clock)
 
