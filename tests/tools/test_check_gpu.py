@@ -16,7 +16,7 @@ TOOL = ROOT / 'tools' / 'check_gpu.py'
 # One of every kind.
 ITEMS = ['accuracy: adaptive_dilated_conv2d 20x5x6, bfloat16',
          'accuracy: channel_shift 5x6x7, float32',
-         'tests: check_an_empty_shift',
+         'check_an_empty_shift_is_empty',
          'speed: ADC, forward, bfloat16', 'speed: channel_shift']
 
 
@@ -55,11 +55,11 @@ def test_rehearsal_of_sound_kernels_holds(tmp_path):
 def test_rehearsal_fails_where_a_kernel_is_wrong(tmp_path, file, right, wrong,
                                                  item):
     pytest.importorskip('triton')
-    for name in 'mmdense', 'tests':
-        shutil.copytree(
-            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(
-                '.mim', '__pycache__', '*.json', '*.npz'))
-    shutil.copy(ROOT / '.pytest.ini', tmp_path)
+    for name in 'mmdense', 'tests/ops', 'tests/shared':
+        shutil.copytree(ROOT / name, tmp_path / name,
+                        ignore=shutil.ignore_patterns('.mim', '*.json'))
+    for name in '.pytest.ini', 'tests/conftest.py':
+        shutil.copy(ROOT / name, tmp_path / name)
     path = tmp_path / 'mmdense/ops' / file
     text = path.read_text()
     assert text.count(right) == 1

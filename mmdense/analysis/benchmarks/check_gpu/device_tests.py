@@ -3,10 +3,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
+
 import mmdense
 
-FILE = Path('tests/ops/test_triton_kernels.py')
-# Functions of the file that are tests on a device, see there.
+ROOT = Path(mmdense.__file__).parents[1]
+FILES = 'tests/ops/test_triton_*.py'
+# Functions of these files that are tests on a device, see there.
 PATTERN = 'check_*'
 
 
@@ -17,7 +20,7 @@ class _Listener:
         self.found, self.reports = [], []
 
     def pytest_collection_modifyitems(self, items):
-        self.found = [item.nodeid.split('::', 1)[1] for item in items]
+        self.found = [item.nodeid for item in items]
 
     def pytest_runtest_logreport(self, report):
         self.reports.append(report)
@@ -25,9 +28,9 @@ class _Listener:
 
 def _pytest(*arguments: str) -> tuple[int, _Listener]:
     import pytest
-    root, listener = Path(mmdense.__file__).parents[1], _Listener()
+    listener = _Listener()
     status = pytest.main([
-        '-c', str(root / '.pytest.ini'), '--rootdir', str(root), '-p',
+        '-c', str(ROOT / '.pytest.ini'), '--rootdir', str(ROOT), '-p',
         'no:cacheprovider', '-p', 'no:xdist', '--tb=short', '-o',
         f'python_functions={PATTERN}', *arguments
     ], plugins=[listener])
@@ -37,12 +40,16 @@ def _pytest(*arguments: str) -> tuple[int, _Listener]:
 def run(name: str) -> dict:
     """Run one test.
 
+    Args:
+        name (str): As pytest writes it, ``FILE::FUNCTION[PARAMETERS]``.
+
     Returns:
         dict: ``status`` ``'ok'``, ``'failed'`` or ``'skipped'``; the
         ``reason`` where it is not ``'ok'``.
     """
-    root = Path(mmdense.__file__).parents[1]
-    status, listener = _pytest(f'{root / FILE}::{name}')
+    # The reference multiplies in float32, not in TF32.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        status, listener = _pytest(str(ROOT / name))
     for report in listener.reports:
         if report.failed:
             return dict(status='failed', reason=report.longreprtext)
@@ -53,22 +60,21 @@ def run(name: str) -> dict:
     return dict(status='ok')
 
 
-def refuse(reason: str) -> dict:
-    """Return the result of tests that are not there."""
+def _refuse(reason: str) -> dict:
     return dict(status='failed', reason=reason)
 
 
 def items() -> dict[str, Callable[[], dict]]:
     """Return every test by name; where there are none, what says why."""
-    path = Path(mmdense.__file__).parents[1] / FILE
-    if not path.exists():
+    files = sorted(str(path) for path in ROOT.glob(FILES))
+    if not files:
         return {'all': partial(
-            refuse, f'{path} does not exist: run this in a checkout')}
+            _refuse, f'{ROOT} has no {FILES}: run this in a checkout')}
     try:
-        status, listener = _pytest('--collect-only', '-q', str(path))
+        status, listener = _pytest('--collect-only', '-q', *files)
     except ImportError as error:
-        return {'all': partial(refuse, f'{error}: `pip install pytest`')}
+        return {'all': partial(_refuse, f'{error}: `pip install pytest`')}
     if status or not listener.found:
         return {'all': partial(
-            refuse, f'pytest found no test in {path}: status {status}')}
+            _refuse, f'pytest found no test in {files}: status {status}')}
     return {name: partial(run, name) for name in listener.found}

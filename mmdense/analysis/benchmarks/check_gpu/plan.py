@@ -22,7 +22,7 @@ PROCESSES = 4
 BEFORE_SPEED = 0.55
 # Seconds an item may take; a kernel that hangs takes no longer.
 ITEM = 120
-START = 150
+START = 300
 # Kept for stopping processes and writing files.
 RESERVE = 5
 

@@ -57,7 +57,7 @@ def parts(rehearse: bool) -> dict[str, dict[str, Callable[[], dict]]]:
     return dict(
         accuracy=accuracy.items(device, batch, rehearse),
         tests=device_tests.items(),
-        speed=speed.items(device, batch, rehearse))
+        speed=speed.items(device, 1 if rehearse else batch, rehearse))
 
 
 def answer(item: Callable[[], dict], rehearse: bool) -> dict:
