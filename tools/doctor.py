@@ -2,6 +2,9 @@
 
 Exit status 1 when something is broken. Nothing is changed. The commands are
 for the folder of a checkout, with the pip of the same environment.
+
+All of it stands in this file, none in the library: it has to run where neither
+mmdense nor torch imports.
 """
 import argparse
 import contextlib

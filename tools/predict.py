@@ -38,7 +38,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--threshold', type=float, default=0.3,
         help='smallest score to draw (default: %(default)s)')
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument(
+        '--device', default='cpu',
+        help='where the network runs, such as cuda:0 (default: cpu)')
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
