@@ -300,6 +300,19 @@ def test_two_pictures_of_one_name_are_refused(trained, files, tmp_path):
         mmdense.predict(*trained('mmpose'), both, out=tmp_path / 'out')
 
 
+def test_the_readmes_call_works(trained, files, tmp_path, monkeypatch):
+    readme = Path(__file__).resolve().parents[1] / 'README.md'
+    section = readme.read_text().split('\n## A trained network')[1]
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / 'work_dirs/quickstart/epoch_10.pth'
+    weights.parent.mkdir(parents=True)
+    weights.symlink_to(trained('mmpose')[1])
+    (tmp_path / 'PHOTO.jpg').symlink_to(files / '0.png')
+    said = dict(mmdense=mmdense)
+    exec(section.split('```python\n')[1].split('```')[0], said)
+    assert all(isinstance(said[name], float) for name in ('x', 'y', 'score'))
+
+
 def test_the_tool_and_the_command_are_one(monkeypatch):
     spec = importlib.util.spec_from_file_location(
         'predict_tool',
