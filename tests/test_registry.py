@@ -51,7 +51,8 @@ def test_bare_name_is_unknown_without_import():
 def test_importing_mmdense_loads_no_openmmlab_package():
     out = run('import sys, mmdense\n'
               'print([m for m in sys.modules if m.split(".")[0] in '
-              '("mmengine", "mmcv", "mmpose", "mmseg", "mmdet", "torch")])')
+              '("mmengine", "mmcv", "mmpose", "mmseg", "mmdet", "torch", '
+              '"numpy", "cv2")])')
     assert out == '[]'
 
 
