@@ -23,7 +23,8 @@ def adaptive_dilated_conv2d(x: Tensor,
 
     Output position ``p`` reads tap ``i`` of an axis of input channel ``c`` at
     ``p * stride - padding + dilation * (m + (i - m) * r)``, where ``m`` is
-    the middle tap ``(k - 1) / 2`` and ``r`` is ``rate[n, floor(c * g / C)]``;
+    the middle tap ``(k - 1) / 2`` and ``r`` is ``rate[n, floor(c * g / C)]``
+    or, of a rate for every output position, ``rate[n, floor(c * g / C), p]``;
     bilinear, pixels outside the map count as zero. Rate 1 is
     ``torch.nn.functional.conv2d``, whose argument order and meaning this has,
     with the rate in third place.
@@ -31,7 +32,8 @@ def adaptive_dilated_conv2d(x: Tensor,
     The derivative with respect to a rate is the right one (in the sampling
     position) where bilinear interpolation has a kink, at whole pixels. A NaN
     or infinite rate makes every output of its sample that reads the group
-    NaN and touches no other sample; a tap beyond the map reads zero.
+    NaN (of the position alone, if it is a position's) and touches no other
+    sample; a tap beyond the map reads zero.
 
     Under autocast ``x``, ``weight`` and ``bias`` are cast as ``conv2d`` casts
     them and the rates stay float32. Positions are computed in float32
@@ -44,15 +46,17 @@ def adaptive_dilated_conv2d(x: Tensor,
     prints ``floor(c / g)``, which would give ``g = C`` a single rate; taps
     run from ``-(k-1)/2`` where Equations 1 and 4 print ``floor(-k/2)``; rates
     are per sample and multiply the nominal dilation, so that a pretrained
-    dilated network is unchanged at rate 1.
+    dilated network is unchanged at rate 1. A rate for every position is that
+    of Zhang et al., Scale-Adaptive Convolutions for Scene Parsing (ICCV
+    2017), with which the paper compares.
 
     Args:
         x (Tensor): Feature map, shape (N, C, H, W), floating point.
         weight (Tensor): Kernel, shape (C_out, C / groups, k_h, k_w), both
             sizes odd, dtype of ``x``.
-        rate (Tensor): Dilation rates, shape (N, g) with ``g`` dividing ``C``,
-            in units of ``dilation``; any real number. float32 or the dtype of
-            ``x``.
+        rate (Tensor): Dilation rates, shape (N, g) or (N, g, H_out, W_out)
+            with ``g`` dividing ``C``, in units of ``dilation``; any real
+            number. float32 or the dtype of ``x``.
         bias (Tensor, optional): Shape (C_out,), dtype of ``x``.
         stride (int | tuple[int, int]): Rows, columns.
         padding (int | tuple[int, int] | str): Zeros on both sides of rows,
@@ -84,10 +88,18 @@ def adaptive_dilated_conv2d(x: Tensor,
     _check(x, weight, rate, bias, groups)
     padding = _padding(padding, weight, stride, dilation)
     _check_size(x, weight, padding, dilation)
+    if rate.dim() == 4:
+        size = reference.output_size(x.shape[2:], weight.shape[2:], stride,
+                                     padding, dilation)
+        if list(rate.shape[2:]) != size:
+            _refuse(
+                ValueError, 'rate must have shape (N, g, H_out, W_out) with '
+                f'H_out, W_out = {size[0]}, {size[1]}', tuple(rate.shape))
     rate = rate.to(torch.float64 if x.dtype ==
                    torch.float64 else torch.float32)
     wanted = backend.asked()
-    if backend.select(x, wanted) != 'reference':
+    # No kernel has a rate for every position yet.
+    if rate.dim() == 2 and backend.select(x, wanted) != 'reference':
         arguments = (x, weight, rate, bias, stride, padding, dilation, groups,
                      wanted)
         if not backend.eager(x, weight, rate, bias):
@@ -161,11 +173,12 @@ def _check(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
     if not (weight.shape[2] % 2 and weight.shape[3] % 2):
         _refuse(ValueError, 'the kernel of weight must have odd sizes',
                 tuple(weight.shape[2:]))
-    if rate.dim() != 2 or rate.shape[0] != batch or rate.shape[1] < 1 or \
-            channels % rate.shape[1]:
+    if rate.dim() not in (2, 4) or rate.shape[0] != batch or \
+            rate.shape[1] < 1 or channels % rate.shape[1]:
         _refuse(
-            ValueError, f'rate must have shape (N, g) with N = {batch} and '
-            f'g dividing C = {channels}', tuple(rate.shape))
+            ValueError, 'rate must have shape (N, g) or (N, g, H_out, W_out) '
+            f'with N = {batch} and g dividing C = {channels}',
+            tuple(rate.shape))
     if bias is not None and tuple(bias.shape) != (out_channels, ):
         _refuse(
             ValueError, f'bias must have shape (C_out,) = ({out_channels},)',
@@ -205,8 +218,8 @@ def _triton():
 
 
 def _out_shape(x, weight, stride, padding, dilation):
-    size = [(x.shape[2 + a] + 2 * padding[a] - dilation[a] *
-             (weight.shape[2 + a] - 1) - 1) // stride[a] + 1 for a in (0, 1)]
+    size = reference.output_size(x.shape[2:], weight.shape[2:], stride,
+                                 padding, dilation)
     return (x.shape[0], weight.shape[0], *size)
 
 

@@ -1,9 +1,32 @@
 """The definition of the adaptive dilated convolution, in plain PyTorch."""
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.ops.adaptive_dilated_conv2d import pixelwise
 from mmdense.ops.channel_shift.reference import read_axis, split
+
+
+def output_size(size: Sequence[int], kernel: Sequence[int],
+                stride: Sequence[int], padding: Sequence[int],
+                dilation: Sequence[int]) -> list[int]:
+    """Give the size of the map a convolution returns.
+
+    Args:
+        size (Sequence[int]): Rows, columns of its input; so are all others.
+        kernel (Sequence[int]): Of the weight.
+        stride (Sequence[int]): At least 1.
+        padding (Sequence[int]): Zeros before and after each axis.
+        dilation (Sequence[int]): Nominal dilation.
+
+    Returns:
+        list[int]: Rows, columns; below 1 where the padded input does not
+        cover the kernel.
+    """
+    return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(
+        size, kernel, stride, padding, dilation, strict=True)]
 
 
 def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
@@ -22,7 +45,8 @@ def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
         x (Tensor): (N, C, H, W).
         weight (Tensor): (C_out, C / groups, k_h, k_w), odd kernel.
         rate (Tensor): (N, g), float32 (float64 for a float64 ``x``);
-            computes in this dtype.
+            computes in this dtype. (N, g, H_out, W_out) goes to
+            ``pixelwise.py``.
         bias (Tensor, optional): (C_out,).
         stride (list[int]): Rows, columns; so are padding and dilation.
         padding (list[int]): Zeros before and after each axis.
@@ -32,22 +56,24 @@ def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
     Returns:
         Tensor: (N, C_out, H_out, W_out), dtype of ``x``.
     """
+    if rate.dim() == 4:
+        return pixelwise.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
+                                                 padding, dilation, groups)
     batch, channels = x.shape[:2]
     rate_groups = rate.shape[1]
     # Channel c belongs to group floor(c * g / C): C / g neighbours share.
     rate = rate[..., None].expand(batch, rate_groups, channels // rate_groups)
     rate = rate.reshape(batch, channels)
     kernel = weight.shape[2:]
+    size = output_size(x.shape[2:], kernel, stride, padding, dilation)
     sampled = x.to(rate.dtype)
     # All taps of an output position beside each other: a map kernel times as
     # high and wide as the output, which a stride of the kernel walks through.
     for a in (0, 1):
-        length = (x.shape[2 + a] + 2 * padding[a] - dilation[a] *
-                  (kernel[a] - 1) - 1) // stride[a] + 1
         middle = (kernel[a] - 1) // 2
         tap = torch.arange(-middle, middle + 1, device=x.device)
         whole, rest = split(rate[..., None] * (dilation[a] * tap))
-        position = torch.arange(length, device=x.device) * stride[a] + (
+        position = torch.arange(size[a], device=x.device) * stride[a] + (
             dilation[a] * middle - padding[a])
         # (N, C, L, 1 and k): position before tap.
         whole = position[:, None] + whole[:, :, None]

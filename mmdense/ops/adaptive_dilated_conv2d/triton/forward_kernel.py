@@ -4,6 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from mmdense.ops.adaptive_dilated_conv2d.reference import output_size
 from mmdense.ops.adaptive_dilated_conv2d.triton.sampling import (
     channels_of,
     planes_of,
@@ -122,8 +123,7 @@ def forward(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
     batch, channels, height, width = x.shape
     outputs, in_group, *kernel = weight.shape
     out_group = outputs // groups
-    size = [(x.shape[2 + a] + 2 * padding[a] - dilation[a] *
-             (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1)]
+    size = output_size(x.shape[2:], kernel, stride, padding, dilation)
     check_size(x, *size)
     out = torch.empty((batch, outputs, *size), dtype=x.dtype, device=x.device)
     if not out.numel():
