@@ -937,6 +937,14 @@ def masks(head, given, seed):
     alone(lambda maps: head(*maps), [x], whole)
 
 
+def lite(net, given, seed):
+    x = tensor((2, 3, 33, 40), seed)
+    maps = net.eval()(x)
+    assert [len(m[0]) for m in maps] == [
+        (32, 16, 24)[k] for k in sorted(given['out_indices'])]
+    alone(lambda x: net(x)[-1], [x], maps[-1])
+
+
 def boxes(rng, number=4):
     corners = np.sort(rng.uniform(0, 31, (number, 2, 2)), 1)
     return torch.from_numpy(np.concatenate(
@@ -957,6 +965,8 @@ DETECTION = {
         num_classes=WIDTH, class_agnostic=st.just(False)), dict(
             in_channels=WIDTH, conv_out_channels=WIDTH,
             num_convs=st.integers(1, 2))),
+    'EfficientNetLite': Case(lite, {}, dict(out_indices=st.lists(
+        st.integers(0, 2), min_size=1, max_size=3, unique=True))),
     'QuantizingRoIExtractor': Case(extracted, dict(
         roi_layer=st.one_of(
             st.builds(lambda n: dict(type='RoIPool', output_size=n), WIDTH),
@@ -1079,6 +1089,7 @@ ENGINE = {
     'DataCheckHook': Case(built, dict(decode=FLAG)),
     'DelayedInsertionHook': Case(inserted, dict(
         begin=st.integers(0, 3), keep_wrapper=FLAG)),
+    'MovementHook': Case(built),
     'OffsetCheckHook': Case(offsets_told, dict(interval=st.integers(1, 4))),
     'FineTuningCheckHook': Case(rate_checked, dict(
         lr=st.sampled_from([1e-5, 1e-4, 0.1]))),
