@@ -27,6 +27,7 @@ from mmdense.modules import rearrangement
 from mmdense.modules.adaptive_dilated_conv import (
     AdaptiveDilatedConv2d,
     DilationRateRegression,
+    StaticDilationRates,
 )
 from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
 from mmdense.modules.feature_shift import (
@@ -150,7 +151,10 @@ MODULES = {
         channels=CHANNELS, groups_of_rates=number(1, 4),
         hidden_ratio=st.one_of(st.sampled_from([1 / 16, 1]), WRONG),
         rate_bounds=st.sampled_from(
-            [None, None, (0.5, 2), (2, 3), (1, ), 'ab', 3, (None, 2)])),
+            [None, None, (0.5, 2), (2, 3), (1, ), 'ab', 3, (None, 2)]),
+        negative_slope=st.sampled_from([0, 0.1, 2, 'a'])),
+    StaticDilationRates: dict(
+        channels=CHANNELS, groups_of_rates=number(1, 4)),
     AdaptiveDilatedConv2d: dict(
         in_channels=CHANNELS, out_channels=CHANNELS, kernel_size=ODD,
         stride=number(1, 2), padding=number(0, 4), dilation=number(1, 2),
@@ -158,10 +162,13 @@ MODULES = {
         padding_mode=st.sampled_from(['zeros', 'zeros', 'reflect']),
         groups_of_rates=st.one_of(st.none(), number(1, 4)),
         hidden_ratio=st.sampled_from([1 / 16, 1 / 16, 0.5, 'a']),
-        rate_bounds=st.sampled_from([None, None, (0.5, 2), (2, 1)])),
+        rate_bounds=st.sampled_from([None, None, (0.5, 2), (2, 1)]),
+        negative_slope=st.sampled_from([0, 0.1, -1]),
+        regress=st.sampled_from([True, False, 1])),
     ChannelShift: dict(
         channels=CHANNELS,
-        std=st.one_of(st.sampled_from([0, 0.5, 1.]), WRONG)),
+        std=st.one_of(st.sampled_from([0, 0.5, 1.]), WRONG),
+        kind=st.sampled_from(['learned', 'fixed', 'whole', 'still', None])),
     CorrelationAttention: dict(
         channels=CHANNELS, shift_channels=CHANNELS,
         kind=st.sampled_from(['softplus', 'sigmoid', 'softmax', None])),
@@ -169,7 +176,8 @@ MODULES = {
         channels=CHANNELS, shift_channels=CHANNELS,
         attention=st.sampled_from(['softplus', 'sigmoid', None, 'softmax']),
         shifting=FLAG,
-        offset_std=st.sampled_from([0, 1., 1., 2.5, -1, 'a'])),
+        offset_std=st.sampled_from([0, 1., 1., 2.5, -1, 'a']),
+        offset_kind=st.sampled_from(['learned', 'fixed', 'whole', 3])),
     DepthwiseSeparableGroupConv: dict(
         in_channels=CHANNELS, groups_first=number(1, 4),
         groups_second=number(1, 4), kernel_size=ODD, stride=number(1, 2),
@@ -190,7 +198,7 @@ MODULES = {
         pyramid_channels=CHANNELS,
         kernel_sizes=st.one_of(*[st.lists(ODD, max_size=3)] * 4, WRONG),
         pooling=st.sampled_from(['average', 'max', 'min']),
-        global_pooling=FLAG, align_corners=FLAG, norm=NORM),
+        global_pooling=FLAG, align_corners=FLAG, multiply=FLAG, norm=NORM),
     SqueezeExciteAttention: dict(
         in_channels=CHANNELS, out_channels=CHANNELS, reduction=number(1, 8),
         norm=NORM),

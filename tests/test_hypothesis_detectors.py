@@ -24,6 +24,16 @@ def test_multinomial_mask_head(head, given, seed):
     assert_alone(lambda maps: head(*maps), [x], whole)
 
 
+@any_arguments_of('EfficientNetLite', host=dict(out_indices=st.lists(
+    st.integers(0, 2), min_size=1, max_size=3, unique=True)))
+def test_efficientnet_lite(net, given, seed):
+    x = tensor((2, 3, 33, 40), seed)
+    maps = net.eval()(x)
+    assert [len(m[0]) for m in maps] == [
+        (32, 16, 24)[k] for k in sorted(given['out_indices'])]
+    assert_alone(lambda x: net(x)[-1], [x], maps[-1])
+
+
 def boxes(rng, number=4):
     corners = np.sort(rng.uniform(0, 31, (number, 2, 2)), 1)
     return torch.from_numpy(np.concatenate(

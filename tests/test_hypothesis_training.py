@@ -41,6 +41,11 @@ def test_checkpoint_check_hook(hook, given, seed):
     assert hook.priority
 
 
+@any_arguments_of('MovementHook')
+def test_movement_hook(hook, given, seed):
+    assert hook.priority
+
+
 @any_arguments_of('DataCheckHook', decode=FLAG)
 def test_data_check_hook(hook, given, seed):
     assert hook.priority

@@ -9,4 +9,5 @@ import mmdense.engine.checkpoint_check_hook  # noqa: F401
 import mmdense.engine.data_check_hook  # noqa: F401
 import mmdense.engine.delayed_insertion_hook  # noqa: F401
 import mmdense.engine.group_schedulers  # noqa: F401
+import mmdense.engine.movement_hook  # noqa: F401
 import mmdense.engine.offset_check_hook  # noqa: F401
