@@ -4,9 +4,9 @@
     python tools/predict.py CONFIG CHECKPOINT images/ --out drawn
     python tools/predict.py CONFIG CHECKPOINT street.mp4 --out drawn
 
-The same as `python -m mmdense predict`. Draws skeletons, masks or boxes with
-the visualizer of the host, and writes predictions.json: pixels, scores, and
-masks as COCO run lengths.
+The same as `python -m mmdense predict CONFIG CHECKPOINT IMAGES`. Draws
+skeletons, masks or boxes with the visualizer of the host, and writes
+predictions.json: pixels, scores, and masks as COCO run lengths.
 """
 import sys
 

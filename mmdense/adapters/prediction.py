@@ -14,10 +14,12 @@ from torch import nn
 
 __all__ = ['check_pipeline', 'prepare', 'run', 'run_lengths']
 
-# mmpose's takes arrays as well; those of mmseg and mmdet have a sister that
-# does.
-LOADERS = dict(
-    LoadImage='LoadImage', LoadImageFromFile='LoadImageFromNDArray')
+LOADERS = ('LoadImage', 'LoadImageFromFile')
+# By host, what takes an array in their place.
+FOR_ARRAYS = dict(
+    mmpose='LoadImage',
+    mmseg='LoadImageFromNDArray',
+    mmdet='LoadImageFromNDArray')
 
 
 def check_pipeline(config: Config) -> None:
@@ -59,9 +61,9 @@ def prepare(config: Config, image: str | np.ndarray, **about) -> dict:
         if loader is None:
             raise ValueError(
                 'the test pipeline must have LoadImage or LoadImageFromFile '
-                f'to take an array, got {[s["type"] for s in steps]}')
-        loader['type'] = loader['type'].replace(
-            _kind(loader), LOADERS[_kind(loader)])
+                f'to take an array, got {", ".join(map(_kind, steps))}')
+        scope = config.default_scope
+        loader['type'] = f'{scope}.{FOR_ARRAYS[scope]}'
         if loader.get('color_type', 'color').startswith('grayscale'):
             image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         about['img'] = image.copy()  # a step may write into it
@@ -72,8 +74,10 @@ def prepare(config: Config, image: str | np.ndarray, **about) -> dict:
 
 
 def _kind(step: dict) -> str:
-    """Return the type of a step, without its scope."""
-    return step['type'].rpartition('.')[2]
+    """Return the name of a step's type, without its scope."""
+    kind = step['type']
+    name = kind if isinstance(kind, str) else kind.__name__
+    return name.rpartition('.')[2]
 
 
 def run(model: nn.Module, prepared: Sequence[dict]) -> list[BaseDataElement]:

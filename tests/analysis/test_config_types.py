@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import save_checkpoint
 
+import mmdense
 from mmdense import networks
 from mmdense.analysis.benchmarks import networks as network_benchmark
 from mmdense.analysis.benchmarks.steps import training_step
@@ -130,5 +131,8 @@ def test_every_tool_takes_a_pure_python_config(given, tmp_path, capsys):
             name, capsys.readouterr().err)
     found = json.loads((out / 'predictions.json').read_text())
     assert found['names'] == ['ground', 'cell'] and not found['skipped']
+    pixels = cv2.imread(str(images / '1.png'))
+    array = mmdense.predict(path, checkpoint, pixels)
+    assert array.images[0]['instances'] == found['images'][0]['instances']
     assert main_of('convert_classifier')([path, checkpoint, 'x.pth']) == 2
     assert 'EfficientNetLite, got ResNetV1c' in capsys.readouterr().err
