@@ -239,3 +239,17 @@ def test_a_peer_that_is_not_installed_is_skipped(cpu_kernels, monkeypatch):
     items = speed.items(CPU, 1, True)
     result = items[f'mmcv deform_conv2d, {speed.SMALL}']()
     assert result['status'] == 'skipped' and 'mmcv.ops' in result['reason']
+
+
+def test_a_worker_takes_the_package_of_its_plan(monkeypatch, tmp_path):
+    """And not one of the folder it is started in."""
+    other = tmp_path / 'mmdense'
+    other.mkdir()
+    (other / '__init__.py').write_text('raise ImportError("the wrong one")')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, 'WORKER', ['-m', 'mmdense.version'])
+    worker = plan.Worker(False, time.monotonic() + 60)
+    # It says nothing, and so ends.
+    with pytest.raises(RuntimeError) as error:
+        worker.hello()
+    assert 'the wrong one' not in str(error.value)

@@ -111,6 +111,8 @@ class Worker:
             [sys.executable, *WORKER,
              *(['--rehearse'] if self.rehearse else [])],
             env=environment,
+            # Python looks for modules there first.
+            cwd=root,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
