@@ -1,5 +1,7 @@
 """Export of a network for other runtimes: ONNX or AOTInductor.
 
+onnxruntime and OpenVINO run the ONNX files.
+
 The export covers the host's ``mode='tensor'``: from preprocessed images to the
 raw maps of the head, without loss, decoding or resizing to the image. Our
 operators are exported as the standard operators of their definition, so that a
@@ -22,8 +24,8 @@ from torch.utils._pytree import keystr, tree_flatten_with_path
 from mmdense.ops.backend import use_exported_forms
 
 __all__ = [
-    'Difference', 'differences', 'load_aoti', 'load_onnx', 'program_of',
-    'write_aoti', 'write_onnx'
+    'Difference', 'differences', 'load_aoti', 'load_onnx',
+    'load_openvino', 'program_of', 'write_aoti', 'write_onnx'
 ]
 
 AXES = {0: 'batch', 2: 'height', 3: 'width'}
@@ -209,8 +211,11 @@ def write_onnx(program: ExportedProgram, model: nn.Module,
     onnx.save(out)
 
 
-def check_onnx_packages() -> None:
+def check_onnx_packages(openvino: bool = False) -> None:
     """Raise unless the packages to write and check ONNX are installed.
+
+    Args:
+        openvino (bool): Whether OpenVINO is needed too.
 
     Raises:
         ValueError: If one is missing; the message names it.
@@ -222,6 +227,9 @@ def check_onnx_packages() -> None:
     if missing:
         raise ValueError(f'an ONNX export needs {", ".join(missing)}, not '
                          'installed here: pip install "mmdense[export]"')
+    if openvino and importlib.util.find_spec('openvino') is None:
+        raise ValueError('openvino must be installed to run a network in it: '
+                         'pip install "mmdense[openvino]"')
 
 
 def load_onnx(path: str | Path,
@@ -247,6 +255,35 @@ def load_onnx(path: str | Path,
             torch.from_numpy(value)
             for value in session.run(None, {name: images.numpy()})
         ]
+
+    return run
+
+
+def load_openvino(path: str | Path,
+                  threads: int = 1) -> Callable[[Tensor], list[Tensor]]:
+    """Load an ONNX file as a function of images, run by OpenVINO on a CPU.
+
+    It computes in float32; OpenVINO's own choice is bfloat16 where the CPU
+    has it. OpenVINO takes a NaN for a zero in some operators.
+
+    Raises:
+        ValueError: If OpenVINO cannot load it.
+    """
+    import openvino
+    options = dict(
+        INFERENCE_PRECISION_HINT='f32',
+        INFERENCE_NUM_THREADS=threads,
+        PERFORMANCE_HINT='LATENCY')
+    try:
+        request = openvino.Core().compile_model(str(path), 'CPU',
+                                                options).create_infer_request()
+    except RuntimeError as error:
+        raise ValueError(f'OpenVINO cannot load {path}: {error}') from error
+
+    def run(images):
+        found = request.infer({0: images.numpy()})
+        # The request writes its next results into the same memory.
+        return [torch.from_numpy(value.copy()) for value in found.values()]
 
     return run
 

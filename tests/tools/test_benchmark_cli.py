@@ -96,11 +96,16 @@ def test_each_mode_runs_its_own_way(config, monkeypatch):
 @pytest.mark.parametrize('mode', network_benchmark.MODES)
 def test_every_mode_runs_and_its_memory_is_measured(tool, config, capsys,
                                                     mode):
+    if mode == 'openvino':
+        pytest.importorskip('openvino')
     argv = [config, '--shape', '128', '128', '--repeats', '2', '--mode', mode]
     assert tool.main(argv) == 0
-    memory = float(rows(capsys.readouterr().out)[mode][5])
+    memory = rows(capsys.readouterr().out)[mode][5]
+    if mode == 'openvino':  # which holds it all the time
+        assert memory == '-'
+        return
     # At least the input of the last layer.
-    assert memory > 128 * 128 * 4 * 4 / 4 / 1e6
+    assert float(memory) > 128 * 128 * 4 * 4 / 4 / 1e6
 
 
 def test_memory_is_measured_at_a_size_the_network_takes(tool, capsys):

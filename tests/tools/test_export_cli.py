@@ -156,6 +156,17 @@ def test_onnxruntime_gives_what_pytorch_gives(
 
 @needs_export
 @pytest.mark.slow
+def test_openvino_gives_what_pytorch_gives(tool, config, tmp_path,
+                                           monkeypatch):
+    pytest.importorskip('mmpose')
+    pytest.importorskip('openvino')
+    monkeypatch.setattr(exporting, 'load_onnx', exporting.load_openvino)
+    assert tool.main([config(ADAPTIVE), '--out', str(tmp_path / 'm.onnx'),
+                      '--shape', '64', '96']) == 0
+
+
+@needs_export
+@pytest.mark.slow
 def test_a_size_that_torch_left_free_in_name_only_is_fixed(
         tool, config, tmp_path, capsys):
     """HRNetV2's graph keeps a number of the size it was traced at."""

@@ -19,8 +19,9 @@ from mmdense.analysis.benchmarks.measuring import use_threads
 from mmdense.analysis.benchmarks.memory import peak_extra_bytes
 
 # As written; in autocast's half precision; through torch.compile; exported and
-# run by onnxruntime.
-MODES = ('eager', 'autocast', 'compile', 'onnx')
+# run by onnxruntime; exported and run by OpenVINO.
+EXPORTED = ('onnx', 'openvino')
+MODES = ('eager', 'autocast', 'compile', *EXPORTED)
 CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
 
@@ -103,8 +104,8 @@ def inference(config: Config,
         networks.input_channels(model),
         *shape,
         generator=torch.Generator().manual_seed(0)).to(device)
-    if mode == 'onnx':
-        return _onnx(model, images)
+    if mode in EXPORTED:
+        return _exported(model, images, mode)
     size = dict.fromkeys(
         ('img_shape', 'ori_shape', 'pad_shape', 'batch_input_shape'),
         tuple(shape))
@@ -124,15 +125,17 @@ def inference(config: Config,
     return call
 
 
-def _onnx(model: nn.Module, images: Tensor) -> Callable[[], object]:
+def _exported(model: nn.Module, images: Tensor,
+              mode: str) -> Callable[[], object]:
     from mmdense.networks import exporting
-    exporting.check_onnx_packages()
+    exporting.check_onnx_packages(mode == 'openvino')
+    load = (exporting.load_onnx if mode == 'onnx' else exporting.load_openvino)
     program, _ = exporting.program_of(
         model, images.shape[2:], images.shape[1], fixed_size=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'network.onnx'
         exporting.write_onnx(program, model, path)
-        run = exporting.load_onnx(path, torch.get_num_threads())
+        run = load(path, torch.get_num_threads())
     return lambda: run(images)
 
 

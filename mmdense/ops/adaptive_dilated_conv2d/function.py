@@ -105,7 +105,9 @@ def adaptive_dilated_conv2d(x: Tensor,
         if not backend.eager(x, weight, rate, bias):
             return _forward(*arguments)
         return _Eager.apply(*arguments)
-    form = exported if backend.exporting() else reference
+    # A rate for every position is no shift of the map.
+    shifts = rate.dim() == 2
+    form = exported if shifts and backend.exporting() else reference
     if not autocast:
         return form.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
                                             padding, dilation, groups)
