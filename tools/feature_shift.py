@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 
 from mmdense.analysis import feature_shift as fs
 from mmdense.checkpoints.reading import load_weights
-from mmdense.command_line import one_line_errors
+from mmdense.command_line import check_at_least_1, one_line_errors
 from mmdense.networks import add_cfg_options, build_model, load_config
 
 
@@ -37,7 +37,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--module',
         help='dotted name (default: the last module of the first stage, just '
         'before the first early predictor)')
-    parser.add_argument('--predictor', help='its name (default: the first)')
+    parser.add_argument('--predictor',
+                        help='name of the predictor (default: the first)')
     parser.add_argument('--people', type=int, default=16,
                         help='number of persons to average over (default: 16)')
     parser.add_argument('--channel', type=int,
@@ -47,8 +48,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                         help='point of the non-local map; may be repeated')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    if args.people < 1:
-        parser.error(f'--people must be at least 1, got {args.people}')
+    check_at_least_1(parser, args, 'people')
     return args
 
 
