@@ -1,10 +1,20 @@
 """Functions that the command lines of the tools share."""
+import argparse
 import functools
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-__all__ = ['one_line_errors', 'print_error']
+__all__ = ['check_at_least_1', 'one_line_errors', 'print_error']
+
+
+def check_at_least_1(parser: argparse.ArgumentParser,
+                     args: argparse.Namespace, *names: str) -> None:
+    """End the program with the parser's error if an option is below 1."""
+    for name in names:
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} must be at least 1, got '
+                         f'{getattr(args, name)}')
 
 
 def print_error(error: object) -> None:

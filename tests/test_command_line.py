@@ -1,11 +1,12 @@
 """What the tools' command lines have in common."""
+import argparse
 import ast
 import warnings
 from pathlib import Path
 
 import pytest
 
-from mmdense.command_line import one_line_errors
+from mmdense.command_line import check_at_least_1, one_line_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = sorted((ROOT / 'tools').glob('*.py'))
@@ -26,6 +27,18 @@ def test_a_wrong_argument_or_file_ends_in_one_line(error, capsys):
     assert main([]) == 2
     said = capsys.readouterr().err
     assert said.startswith('error: ') and said.count('\n') == 1
+
+
+def test_an_option_below_1_ends_the_program(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--batch', type=int)
+    parser.add_argument('--repeats', type=int)
+    args = parser.parse_args(['--batch', '2', '--repeats', '0'])
+    check_at_least_1(parser, args, 'batch')
+    with pytest.raises(SystemExit):
+        check_at_least_1(parser, args, 'batch', 'repeats')
+    assert 'error: --repeats must be at least 1, got 0' in \
+        capsys.readouterr().err
 
 
 def test_a_fault_of_ours_keeps_its_traceback():

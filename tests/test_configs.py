@@ -9,7 +9,6 @@ import re
 import warnings
 from pathlib import Path
 
-import mmengine
 import pytest
 import torch
 import yaml
@@ -36,15 +35,6 @@ NAMES = dict(
     mmpose=rf'{NETWORK}_{TRAINING}_[a-z0-9-]+-\d+x\d+',
     mmseg=rf'{NETWORK}_{TRAINING}_[a-z0-9-]+-\d+x\d+(_[a-z0-9-]+)?',
     mmdet=rf'{NETWORK}_{TRAINING}_[a-z0-9-]+')
-
-
-@pytest.fixture(autouse=True, scope='module')
-def each_model_index_is_read_once():
-    """mmengine reads all of a host's for every `host::` base."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load',
-                      functools.cache(mmengine.load))
-        yield
 
 
 def name_of(path: Path) -> str:
@@ -77,8 +67,8 @@ def test_there_are_configs():
 @each(FILES)
 def test_name_follows_the_host(path):
     assert re.fullmatch(NAMES[host_of(path)], path.stem), (
-        f'{path.stem}: network_training_data, parts joined by "_", wanted '
-        f'like {NAMES[host_of(path)]}')
+        f'{path.stem}: network_training_data, parts joined by "_", '
+        f'must be like {NAMES[host_of(path)]}')
 
 
 @each(FILES)
@@ -264,7 +254,7 @@ def test_built_config_has_the_counts_of_its_paper(row):
     shape = tuple(row['shape']) if row.get('shape') else None
     compared = paper_figures.compare(row, counted(row['config'], shape))
     assert compared.exact is not False, (
-        f'wants {row.get("computed_params")} parameters and '
+        f'must have {row.get("computed_params")} parameters and '
         f'{row.get("computed_macs")} MACs, got {compared.params} and '
         f'{compared.macs}')
 

@@ -1,5 +1,4 @@
 """Broken data stops a training by name, and what was saved stays whole."""
-import importlib.util
 import json
 import re
 import shutil
@@ -10,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from by_path import load_tool
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image, UnidentifiedImageError
@@ -52,14 +52,6 @@ def originals(tmp_path_factory):
 @pytest.fixture
 def data(originals, tmp_path):
     return Path(shutil.copytree(originals, tmp_path / 'data'))
-
-
-def tool(name):
-    spec = importlib.util.spec_from_file_location(
-        f'{name}_tool', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def config_of(path, root, val=False, **changes):
@@ -334,7 +326,7 @@ def test_a_training_of_an_empty_annotation_file_names_it(
         data, tmp_path, capsys, monkeypatch, split):
     """By tools/train.py; the host's own error says no more than EMPTY."""
     pytest.importorskip('mmpose')
-    train_tool = tool('train')
+    train_tool = load_tool('train')
     cfg = config_of(POSE, data / 'pose', val=True)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
     cfg.dump(tmp_path / 'config.py')
@@ -355,7 +347,7 @@ def test_a_training_without_samples_is_named(data, tmp_path, capsys,
     edit(data / 'pose' / PERSONS,
          lambda content: content.update(annotations=[]))
     monkeypatch.chdir(tmp_path)
-    assert tool('train').main(['config.py', '--cfg-options', 'a=1']) == 2
+    assert load_tool('train').main(['config.py', '--cfg-options', 'a=1']) == 2
     assert re.search(f'error: .*{PERSONS} .4 images, 0 annotations, 1 categor'
                      'ies.: holds no sample\n', capsys.readouterr().err)
 
@@ -406,7 +398,7 @@ def test_a_cut_off_image_does_not_decode(tmp_path, suffix):
 
 @pytest.fixture
 def check_data():
-    return tool('check_data').main
+    return load_tool('check_data').main
 
 
 @pytest.mark.parametrize('content', ['', '{"images": ['])

@@ -3,13 +3,13 @@
 A block under "In your own config" begins with the host's stock config that it
 changes; one without a `_base_` goes on where the one before it ended.
 """
-import importlib.util
 import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from by_path import module_at
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS, DefaultScope
 
@@ -18,18 +18,9 @@ from mmdense import networks
 HERE = Path(__file__).parent
 
 
-def beside(name):
-    """Another test module, for what it does with a config or a page."""
-    spec = importlib.util.spec_from_file_location(
-        f'{name}_of_blocks', HERE / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-configs = beside('test_configs')
-blocks = beside('test_readme_commands').blocks
-each_model_index_is_read_once = configs.each_model_index_is_read_once
+# Of other tests: what they do with a config or a page.
+configs = module_at(HERE / 'test_configs.py')
+blocks = module_at(HERE / 'test_readme_commands.py').blocks
 
 ROOT = HERE.parent
 PAGES = sorted(ROOT.glob('configs/*/*/README.md'))
@@ -126,13 +117,13 @@ def check_optimizer(config, network, text):
 @pytest.mark.parametrize('text', OWN)
 def test_a_pasted_block_builds_and_runs(text, tmp_path, monkeypatch):
     stock = re.match(r"_base_ = '((\w+)::[^']+)'\n", text)
-    assert stock, 'wants the stock config of a host in its first line'
+    assert stock, 'needs the stock config of a host in its first line'
     base, host = stock.groups()
     pytest.importorskip(host)
     config = from_text(text, tmp_path)
     name = base.partition('::')[2]
     plain = networks.load_config(
-        Path(importlib.import_module(host).__file__).parent / '.mim/configs'
+        Path(pytest.importorskip(host).__file__).parent / '.mim/configs'
         / name)
     assert config.to_dict() != plain.to_dict(), 'changes nothing'
     build, built = networks.build_model, []

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 from mmdense import predicting
 from mmdense.analysis import evidence
@@ -124,11 +125,7 @@ def assert_parses(main, words):
 
 @functools.cache
 def main_of(tool):
-    path = ROOT / 'tools' / f'{tool}.py'
-    spec = importlib.util.spec_from_file_location(f'readme_{tool}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return load_tool(tool).main
 
 
 @functools.cache

@@ -4,7 +4,7 @@
     python tools/benchmark_mmcv_ops.py --sizes 2x64x64x48 --repeats 31
 
 Forward and backward on one CPU thread, both modules in turn in one process,
-medians of CPU time. Wants a compiled mmcv; the stand-in is read from
+medians of CPU time. Needs a compiled mmcv; the stand-in is read from
 requirements/mmcv_ops, so it need not be installed.
 """
 import argparse

@@ -1,4 +1,4 @@
-"""What the operators cost beside the calls they replace, against the bars.
+"""Measure the operators beside the calls they replace, and check the limits.
 
     python tools/benchmark_ops.py                       every row, 2 threads
     python tools/benchmark_ops.py --only forward backward --repeats 31
@@ -6,11 +6,11 @@
 
     python tools/benchmark_ops.py --threads 1 --clock cpu      busy machine
 
-Both calls of a ratio are timed in turn in the same run, so a ratio stands on
-a machine that now and then does other things; the milliseconds may not. With
-fewer free cores than threads even the ratio does not: a thread that waits for
-another which has no core makes many small parallel loops look slow. CPU time
-on one thread leaves the others' turns out. A GPU is timed by its events.
+Both calls of a ratio are timed in turn in the same run, so the ratio is
+reliable even if the machine does other work now and then; the milliseconds may
+not be. With fewer free cores than threads even the ratio is not: then threads
+wait for each other, and many small parallel loops look slow. Use CPU time on
+one thread there. A GPU is timed by its events.
 
 "peak MB" is the most that PyTorch's allocator held during one call of a and of
 b, beyond what was there before. A peer that is not installed is left out with

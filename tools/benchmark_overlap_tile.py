@@ -14,7 +14,7 @@ import torch
 from mmdense import networks
 from mmdense.analysis.benchmarks.measuring import compare
 from mmdense.analysis.benchmarks.overlap_tile import tiled_and_bare
-from mmdense.command_line import one_line_errors
+from mmdense.command_line import check_at_least_1, one_line_errors
 from mmdense.networks.options import add_cfg_options
 
 
@@ -39,10 +39,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='exit with 1 if tiling takes more than X times the network')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    for name in ('repeats', 'threads'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} must be at least 1, got '
-                         f'{getattr(args, name)}')
+    check_at_least_1(parser, args, 'repeats', 'threads')
     if min(args.size) < 1:
         parser.error(f'--size must be two positive sizes, got {args.size}')
     return args

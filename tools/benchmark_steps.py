@@ -18,7 +18,7 @@ import torch
 from mmdense import networks
 from mmdense.analysis.benchmarks.measuring import compare, use_threads
 from mmdense.analysis.benchmarks.steps import WAYS, training_step
-from mmdense.command_line import one_line_errors
+from mmdense.command_line import check_at_least_1, one_line_errors
 from mmdense.networks.options import add_cfg_options
 
 # Where a config clips its gradients, mmengine records their norm, and that is
@@ -46,10 +46,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='threads of the CPU (default: 1)')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    for name in ('batch', 'repeats', 'threads'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} must be at least 1, got '
-                         f'{getattr(args, name)}')
+    check_at_least_1(parser, args, 'batch', 'repeats', 'threads')
     return args
 
 

@@ -23,12 +23,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Count parameters and multiply-adds of a config.')
     parser.add_argument('config', nargs='?', help='config of any host')
-    parser.add_argument(
-        '--shape',
-        nargs=2,
-        type=int,
-        metavar=('H', 'W'),
-        help='image size (default: the training size of the config)')
+    networks.add_shape(parser)
     parser.add_argument(
         '--depth',
         type=int,
@@ -46,8 +41,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                      'must not be given')
     if args.config is None and not args.compare:
         parser.error('CONFIG must be given, or --compare')
-    if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     if args.depth < 0:
         parser.error(f'--depth must be at least 0, got {args.depth}')
     return args

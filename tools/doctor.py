@@ -1,4 +1,4 @@
-"""Says what is installed, what does not fit together, and how to mend it.
+"""Say what is installed, what does not fit together, and how to repair it.
 
 Exit status 1 when something is broken. Nothing is changed. The commands are
 for the folder of a checkout, with the pip of the same environment.

@@ -1,4 +1,4 @@
-"""A method against its baseline on small real data, seed by seed.
+"""Train a method and its baseline on small data, seed by seed, and compare.
 
     python tools/evidence.py --list
     python tools/evidence.py NAME                   trains what is not finished
@@ -7,10 +7,11 @@
     python tools/evidence.py NAME --report --record     kept for the pages
     python tools/evidence.py --pages                tables into the pages
 
-Run it where `data/` lies. Stopped, it goes on where it was: finished runs are
-kept, others resumed. `<work-dir>/NAME.md`, `.json` and `.png` say how far the
-arms lie apart, and whether the seeds show it. `--record` writes these figures
-into `mmdense/analysis/evidence/results.json` and from there into the pages.
+Run it in the folder that holds `data/`. If it is stopped, run it again:
+finished runs are kept, others resumed. `<work-dir>/NAME.md`, `.json` and
+`.png` hold the differences between the arms, and whether the seeds are enough
+to show them. `--record` writes these figures into
+`mmdense/analysis/evidence/results.json` and from there into the pages.
 """
 import argparse
 import sys

@@ -33,9 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--format', choices=['onnx', 'aoti'], default='onnx',
         help='format of the file (default: %(default)s)')
-    parser.add_argument(
-        '--shape', type=int, nargs=2, metavar=('H', 'W'),
-        help='image size (default: the training size of the config)')
+    networks.add_shape(parser)
     parser.add_argument(
         '--fixed-size', action='store_true',
         help='fix height and width of the images')
@@ -45,8 +43,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '(default: %(default)s)')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape must be two positive sizes, got {args.shape}')
     return args
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from mmdense.analysis import feature_shift_plots
 from mmdense.analysis.feature_shift import measure_config
-from mmdense.command_line import one_line_errors
+from mmdense.command_line import check_at_least_1, one_line_errors
 from mmdense.networks import add_cfg_options, load_config
 
 
@@ -48,8 +48,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                         '(default: where it is largest)')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    if args.people < 1:
-        parser.error(f'--people must be at least 1, got {args.people}')
+    check_at_least_1(parser, args, 'people')
     return args
 
 

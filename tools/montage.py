@@ -7,7 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmdense.command_line import one_line_errors
+from mmdense.command_line import check_at_least_1, one_line_errors
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
@@ -65,10 +65,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--height', type=int, default=288,
                         help='height of a picture in pixels (default: 288)')
     args = parser.parse_args(argv)
-    for name in ('count', 'columns', 'height'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} must be at least 1, got '
-                         f'{getattr(args, name)}')
+    check_at_least_1(parser, args, 'count', 'columns', 'height')
     return args
 
 

@@ -12,19 +12,13 @@ import torch
 from mmdense import networks
 from mmdense.analysis.receptive_field import Field, receptive_fields
 from mmdense.command_line import one_line_errors
-from mmdense.networks.options import add_cfg_options
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Receptive fields, followed through the built network.')
     parser.add_argument('config', help='config of any host')
-    parser.add_argument(
-        '--shape',
-        nargs=2,
-        type=int,
-        metavar=('H', 'W'),
-        help='image size (default: the training size of the config)')
+    networks.add_shape(parser)
     parser.add_argument(
         '--depth',
         type=int,
@@ -32,11 +26,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='levels of the module tree to print (default: 2)')
     parser.add_argument('--module', help='dotted name; print only this module')
     parser.add_argument('--json', action='store_true', help='print JSON')
-    add_cfg_options(parser)
-    args = parser.parse_args(argv)
-    if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape must be two positive sizes, got {args.shape}')
-    return args
+    networks.add_cfg_options(parser)
+    return parser.parse_args(argv)
 
 
 def fields_of(path: str,

@@ -1,25 +1,16 @@
 """A config is read by path or by name, with the changes of a command line."""
 import argparse
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 from mmdense import config_path
 from mmdense.networks import find_config, load_config
 from mmdense.networks.options import add_cfg_options
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = 'fcn-8s_vgg16_quick_synthetic-128x128'
-
-
-def tool_of(name):
-    spec = importlib.util.spec_from_file_location(
-        f'{name}_tool', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def options(*words):
@@ -118,7 +109,7 @@ def test_what_is_no_option_ends_the_program(word, capsys):
 def test_the_tools_take_options_and_a_name(tool, more, option, message,
                                            tmp_path, monkeypatch, capsys):
     pytest.importorskip('mmseg')
-    module = tool_of(tool)
+    module = load_tool(tool)
     monkeypatch.chdir(tmp_path)
     loaders = [f'{k}_dataloader' for k in ('train', 'val', 'test')]
     assert module.main([NAME, *more, '--cfg-options',
@@ -133,7 +124,7 @@ def test_the_tools_take_options_and_a_name(tool, more, option, message,
     ('benchmark_overlap_tile', 1)])
 def test_the_benchmarks_take_options(tool, configs, monkeypatch, capsys):
     pytest.importorskip('mmseg')
-    module = tool_of(tool)
+    module = load_tool(tool)
     # For the rest of the process.
     monkeypatch.setattr('logging.disable', lambda *_: None)
     assert module.main([NAME] * configs + [

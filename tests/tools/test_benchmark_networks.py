@@ -1,17 +1,15 @@
 """The benchmark of two networks runs, judges, and refuses wrong input."""
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmdense.analysis.benchmarks import networks as network_benchmark
 from mmdense.analysis.benchmarks.measuring import Ratio
 from mmdense.networks import load_config
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
 default_scope = 'mmseg'
 norm_cfg = dict(type='BN')
@@ -32,11 +30,7 @@ crop_size = (32, 48)
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'benchmark_networks_tool', ROOT / 'tools' / 'benchmark_networks.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark_networks')
 
 
 @pytest.fixture(scope='module')

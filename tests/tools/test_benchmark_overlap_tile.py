@@ -1,12 +1,10 @@
 """The benchmark of tiles runs, judges, and refuses what does not tile."""
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
+from by_path import load_tool
 
 pytest.importorskip('mmseg')
-ROOT = Path(__file__).resolve().parents[2]
 TILED = """
 default_scope = 'mmseg'
 model = dict(
@@ -29,12 +27,7 @@ model = dict(
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'benchmark_overlap_tile_tool',
-        ROOT / 'tools/benchmark_overlap_tile.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark_overlap_tile')
 
 
 @pytest.fixture

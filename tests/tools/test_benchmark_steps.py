@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import pytest
+from by_path import load_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (ROOT / 'configs' / 'mmpose' / 'flattenet' /
@@ -10,12 +11,7 @@ CONFIG = (ROOT / 'configs' / 'mmpose' / 'flattenet' /
 
 @pytest.fixture
 def main():
-    import importlib.util
-    spec = importlib.util.spec_from_file_location(
-        'benchmark_steps', ROOT / 'tools' / 'benchmark_steps.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module.main
+    yield load_tool('benchmark_steps').main
     import logging
     logging.disable(logging.NOTSET)
 

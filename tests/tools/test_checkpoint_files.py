@@ -1,5 +1,4 @@
 """Every tool that reads a checkpoint names a file that is none."""
-import importlib.util
 import os
 import random
 from pathlib import Path
@@ -8,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from by_path import load_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 POSE = ROOT / 'configs' / 'mmpose'
@@ -112,18 +112,10 @@ def given(tmp_path_factory):
         classifier=folder / 'classifier.py', image=folder / 'image.png')
 
 
-def main_of(tool):
-    spec = importlib.util.spec_from_file_location(
-        f'{tool}_tool', ROOT / 'tools' / f'{tool}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 @pytest.mark.parametrize('tool', TOOLS)
 def test_a_file_that_is_no_checkpoint_is_one_line_and_status_two(
         tool, given, tmp_path, capsys):
-    main, wrong = main_of(tool), []
+    main, wrong = load_tool(tool).main, []
     for kind, (write, message) in FILES.items():
         path = tmp_path / kind / 'epoch_1.pth'
         path.parent.mkdir()

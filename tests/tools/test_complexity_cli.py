@@ -1,15 +1,13 @@
 """tools/complexity.py: what it prints, and its one-line errors."""
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from by_path import load_tool
 
 from mmdense import networks
 from mmdense.analysis import paper_figures
 
 pytest.importorskip('mmpose')
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'complexity.py'
 POSE = '''
 default_scope = 'mmpose'
 codec = dict(type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16),
@@ -27,10 +25,7 @@ model = dict(
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('complexity_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('complexity')
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """tools/convert_classifier.py on a narrow VGG16."""
-import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 pytest.importorskip('mmseg')
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'convert_classifier.py'
 CONFIG = '''
 default_scope = 'mmseg'
 model = dict(
@@ -20,10 +18,7 @@ model = dict(
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('convert_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('convert_classifier')
 
 
 @pytest.fixture

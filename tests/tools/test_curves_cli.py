@@ -1,23 +1,16 @@
 """tools/curves.py draws what a training logged."""
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
 import pytest
+from by_path import load_tool
 
 from mmdense.analysis import training_curves
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'curves_tool', ROOT / 'tools' / 'curves.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('curves')
 
 
 def log(folder, run, records):

@@ -1,21 +1,16 @@
 """tools/keypoint_errors.py on two result files of one person."""
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from by_path import load_tool
 
 pytest.importorskip('matplotlib')
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'keypoint_errors.py'
 POINTS = [[0, 0, 2], [40, 0, 2]]
 
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('keypoint_errors_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('keypoint_errors')
 
 
 @pytest.fixture

@@ -1,19 +1,13 @@
 """The command line is one call of the library."""
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
-
-TOOL = Path(__file__).parents[2] / 'tools/make_data.py'
+from by_path import load_tool
 
 
 @pytest.fixture(scope='module')
 def make_data():
-    spec = importlib.util.spec_from_file_location('make_data', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('make_data')
 
 
 @pytest.mark.parametrize('kind', ['pose', 'segmentation', 'detection',

@@ -1,22 +1,14 @@
 """tools/montage.py tiles pictures, and names what is none."""
-import importlib.util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from by_path import load_tool
 
 
 @pytest.fixture(scope='module')
 def tool():
     pytest.importorskip('mmcv')
-    spec = importlib.util.spec_from_file_location(
-        'montage_tool', ROOT / 'tools' / 'montage.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('montage')
 
 
 @pytest.fixture

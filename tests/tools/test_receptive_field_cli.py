@@ -1,12 +1,10 @@
 """tools/receptive_field.py on a small pose network."""
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from by_path import load_tool
 
 pytest.importorskip('mmpose')
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'receptive_field.py'
 # 7x7/2, then a 3x3/2 pool: 7 + 2 * 2 = 11; then four 3x3 at stride 4.
 POSE = '''
 default_scope = 'mmpose'
@@ -20,10 +18,7 @@ model = dict(
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('receptive_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('receptive_field')
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmdense import networks
 from mmdense.analysis.benchmarks.measuring import use_threads
 from mmdense.analysis.benchmarks.memory import peak_extra_bytes
+from mmdense.command_line import check_at_least_1
 
 # As written; in autocast's half precision; through torch.compile; exported and
 # run by onnxruntime; exported and run by OpenVINO.
@@ -28,9 +29,7 @@ CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 def options() -> argparse.ArgumentParser:
     """Return a parent parser with the options of the inference benchmarks."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(
-        '--shape', type=int, nargs=2, metavar=('H', 'W'),
-        help='image size (default: the training size of the first config)')
+    networks.add_shape(parser, 'the first config')
     parser.add_argument('--batch', type=int, default=1,
                         help='images in a batch (default: 1)')
     parser.add_argument(
@@ -59,12 +58,7 @@ def check_options(parser: argparse.ArgumentParser,
         parser (argparse.ArgumentParser): Parser of the tool.
         args (argparse.Namespace): The arguments it has read.
     """
-    for name in ('batch', 'repeats', 'threads'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} must be at least 1, got '
-                         f'{getattr(args, name)}')
-    if args.shape and min(args.shape) < 1:
-        parser.error(f'--shape must be two positive sizes, got {args.shape}')
+    check_at_least_1(parser, args, 'batch', 'repeats', 'threads')
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: PyTorch sees no GPU here')
     if args.device == 'cuda' and args.clock == 'cpu':

@@ -2,230 +2,18 @@
 // right operand is sampled block by block in cache. README.md has the design.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <torch/library.h>
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <cpuid.h>
-#include <immintrin.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-#endif
-
 #include <optional>
-#include <string>
 #include <tuple>
 
 #include "cpu_plan.h"
-
-#ifdef __GNUC__
-#define MMDENSE_UNROLL _Pragma("GCC unroll 8")
-#else
-#define MMDENSE_UNROLL
-#endif
+#include "cpu_sets.h"
 
 namespace mmdense_adc {
-
-// Registers bound the tile: rows * vectors sums, one row of vectors, one
-// broadcast value.
-namespace baseline {
-#ifdef __GNUC__
-#define MMDENSE_VECTOR_BYTES 16
-#else
-#define MMDENSE_VECTOR_BYTES 1
-#endif
-#define MMDENSE_TILE_ROWS 4
-#define MMDENSE_TILE_VECTORS 2
-#define MMDENSE_LAMBDA
-#include "cpu_kernel.h"
-#undef MMDENSE_VECTOR_BYTES
-#undef MMDENSE_TILE_ROWS
-#undef MMDENSE_TILE_VECTORS
-#undef MMDENSE_LAMBDA
-}  // namespace baseline
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define MMDENSE_X86 1
-
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
-namespace avx2 {
-#define MMDENSE_VECTOR_BYTES 32
-#define MMDENSE_TILE_ROWS 4
-#define MMDENSE_TILE_VECTORS 3
-#define MMDENSE_LAMBDA __attribute__((target("avx2,fma")))
-#include "cpu_kernel.h"
-#undef MMDENSE_VECTOR_BYTES
-#undef MMDENSE_TILE_ROWS
-#undef MMDENSE_TILE_VECTORS
-#undef MMDENSE_LAMBDA
-}  // namespace avx2
-#ifdef __clang__
-#pragma clang attribute pop
-#pragma clang attribute push(                                           \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma"))), \
-    apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma")
-#endif
-namespace avx512 {
-#define MMDENSE_VECTOR_BYTES 64
-#define MMDENSE_TILE_ROWS 8
-#define MMDENSE_TILE_VECTORS 3
-#define MMDENSE_LAMBDA \
-  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma")))
-#include "cpu_kernel.h"
-#undef MMDENSE_VECTOR_BYTES
-#undef MMDENSE_TILE_ROWS
-#undef MMDENSE_TILE_VECTORS
-#undef MMDENSE_LAMBDA
-}  // namespace avx512
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-
-#if defined(__linux__) &&                            \
-    ((defined(__clang__) && __clang_major__ >= 12) || \
-     (!defined(__clang__) && __GNUC__ >= 11))
-#define MMDENSE_BF16 1
-#define MMDENSE_VECTOR_BYTES 64
-#define MMDENSE_TILE_ROWS 8
-#define MMDENSE_TILE_VECTORS 3
-
-#define MMDENSE_LAMBDA \
-  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16")))
-#ifdef __clang__
-#pragma clang attribute push(MMDENSE_LAMBDA, apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16")
-#endif
-namespace avx512_bf16 {
-#define MMDENSE_AMX 0
-#include "cpu_kernel.h"
-#include "cpu_bf16.h"
-#undef MMDENSE_AMX
-}  // namespace avx512_bf16
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#undef MMDENSE_LAMBDA
-
-#define MMDENSE_LAMBDA \
-  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16,amx-tile,amx-bf16")))
-#ifdef __clang__
-#pragma clang attribute push(MMDENSE_LAMBDA, apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,avx512bf16,amx-tile,amx-bf16")
-#endif
-namespace amx {
-#define MMDENSE_AMX 1
-#include "cpu_kernel.h"
-#include "cpu_bf16.h"
-#undef MMDENSE_AMX
-}  // namespace amx
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#undef MMDENSE_LAMBDA
-#undef MMDENSE_VECTOR_BYTES
-#undef MMDENSE_TILE_ROWS
-#undef MMDENSE_TILE_VECTORS
-#endif  // products of bfloat16 values
-#endif  // x86-64
-
 namespace {
-
-template <typename T>
-struct Kernels {
-  void (*forward)(const Forward<T>&, char*, int64_t, int64_t);
-  void (*backward)(const Backward<T>&, char*, int64_t, int64_t);
-  void (*depthwise_forward)(const Forward<T>&, char*, int64_t, int64_t);
-  void (*depthwise_backward)(const Backward<T>&, char*, int64_t, int64_t);
-  void (*transpose)(int64_t, int64_t, const T*, int64_t, T*, int64_t);
-};
-
-#define MMDENSE_KERNELS(set)                                  \
-  {                                                           \
-    set::forward<T>, set::backward<T>,                        \
-        set::depthwise_forward<T>, set::depthwise_backward<T>, \
-        set::transpose<T>                                     \
-  }
-
-// PyTorch's own choice, so that ATEN_CPU_CAPABILITY=default or avx2 lowers
-// ours too; and never what this machine has not.
-template <typename T>
-Kernels<T> kernels() {
-#ifdef MMDENSE_X86
-  static const std::string level = at::get_cpu_capability();
-  if (level == "AVX512" && __builtin_cpu_supports("avx512f") &&
-      __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
-    return Kernels<T> MMDENSE_KERNELS(avx512);
-  if ((level == "AVX512" || level == "AVX2") &&
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return Kernels<T> MMDENSE_KERNELS(avx2);
-#endif
-  return Kernels<T> MMDENSE_KERNELS(baseline);
-}
-
-// Products of bfloat16 values, where this machine has an instruction for them;
-// MMDENSE_CPU_BF16=none, avx512 or amx lowers the choice, for tests.
-struct Kernels16 {
-  void (*forward)(const Forward16&, char*, int64_t, int64_t);
-  void (*backward)(const Backward16&, char*, int64_t, int64_t);
-};
-
-Kernels16 find_kernels16() {
-#ifdef MMDENSE_BF16
-  const char* asked = getenv("MMDENSE_CPU_BF16");
-  std::string most = asked ? asked : "amx";
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (most == "none" || at::get_cpu_capability() != "AVX512" ||
-      !__builtin_cpu_supports("avx512vl") ||
-      !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512dq"))
-    return {nullptr, nullptr};
-  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & 1u << 5))
-    return {nullptr, nullptr};
-  // Linux hands out the tiles' registers (feature 18) to those who ask.
-  constexpr int request = 0x1023, tiles = 18;
-  constexpr unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
-  if (most == "amx" && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-      (d & amx_bf16) && (d & amx_tile) &&
-      syscall(SYS_arch_prctl, request, tiles) == 0)
-    return {amx::forward_bf16, amx::backward_bf16};
-  return {avx512_bf16::forward_bf16, avx512_bf16::backward_bf16};
-#else
-  return {nullptr, nullptr};
-#endif
-}
-
-const Kernels16& kernels16() {
-  static const Kernels16 found = find_kernels16();
-  return found;
-}
 
 bool is_channels_last(const at::Tensor& x) {
   return x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
@@ -280,12 +68,14 @@ Axis make_axis(const at::Tensor& x, const at::Tensor& weight,
                at::IntArrayRef dilation, int64_t a) {
   int64_t in = x.size(2 + a), kernel = weight.size(2 + a);
   TORCH_CHECK(stride[a] > 0 && dilation[a] > 0 && padding[a] >= 0,
-              "adaptive_dilated_conv2d_cpu wants stride and dilation of at "
-              "least 1 and padding of at least 0");
+              "adaptive_dilated_conv2d_cpu: stride and dilation must be at "
+              "least 1 and padding at least 0, got ", stride[a], ", ",
+              dilation[a], " and ", padding[a]);
   int64_t span = in + 2 * padding[a] - dilation[a] * (kernel - 1) - 1;
   TORCH_CHECK(span >= 0 && kernel % 2 == 1,
-              "adaptive_dilated_conv2d_cpu wants an odd kernel that the "
-              "padded map covers");
+              "adaptive_dilated_conv2d_cpu: the kernel must be odd and not "
+              "larger than the padded map, got ", kernel, " of dilation ",
+              dilation[a], " on ", in + 2 * padding[a], " pixels");
   return {in, span / stride[a] + 1, kernel, stride[a], padding[a],
           dilation[a]};
 }
@@ -301,14 +91,16 @@ Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
                   weight.size(0) % groups == 0 &&
                   rate.size(0) == x.size(0) && rate.size(1) > 0 &&
                   x.size(1) % rate.size(1) == 0,
-              "adaptive_dilated_conv2d_cpu wants x (N, C, H, W), weight "
+              "adaptive_dilated_conv2d_cpu: x must be (N, C, H, W), weight "
               "(C_out, C / groups, k_h, k_w), rate (N, g) with g dividing C, "
               "got ", x.sizes(), ", ", weight.sizes(), ", ", rate.sizes());
   bool doubles = x.scalar_type() == at::kDouble;
   TORCH_CHECK(x.scalar_type() == weight.scalar_type() &&
                   rate.scalar_type() == (doubles ? at::kDouble : at::kFloat),
               "adaptive_dilated_conv2d_cpu: x and weight must have one dtype "
-              "and rate float32, or all be float64");
+              "and rate float32, or all be float64, got ",
+              x.scalar_type(), ", ", weight.scalar_type(), " and ",
+              rate.scalar_type());
   return {x.size(0), groups, weight.size(1), weight.size(0) / groups,
           rate.size(1), make_axis(x, weight, stride, padding, dilation, 0),
           make_axis(x, weight, stride, padding, dilation, 1)};
@@ -426,8 +218,8 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
   if (has_bias)
     TORCH_CHECK(bias->dim() == 1 && bias->size(0) == weight.size(0) &&
                     bias->scalar_type() == x.scalar_type(),
-                "adaptive_dilated_conv2d_cpu wants bias (C_out,) of the dtype "
-                "of x, got ", bias->sizes());
+                "adaptive_dilated_conv2d_cpu: bias must be (C_out,) of the "
+                "dtype of x, got ", bias->sizes(), " ", bias->scalar_type());
   auto contiguous = at::MemoryFormat::Contiguous;
   auto dtype = rate.scalar_type();
   at::Tensor out = at::empty({s.batch, weight.size(0), s.y.out, s.x.out},
@@ -496,8 +288,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
                   grad.sizes() == at::IntArrayRef({s.batch, weight.size(0),
                                                    s.y.out, s.x.out}) &&
                   grad.scalar_type() == x.scalar_type(),
-              "adaptive_dilated_conv2d_backward_cpu wants a gradient like the "
-              "output and three flags, got ", grad.sizes());
+              "adaptive_dilated_conv2d_backward_cpu: grad must be like the "
+              "output, and output_mask three flags, got ", grad.sizes(), " ",
+              grad.scalar_type(), " and ", output_mask.size());
   auto contiguous = at::MemoryFormat::Contiguous;
   auto dtype = rate.scalar_type();
   at::Tensor grad_x, grad_weight, grad_rate, by_channel;

@@ -221,12 +221,12 @@ void check(const at::Tensor& x, const at::Tensor& offset) {
   TORCH_CHECK(x.dim() == 4 && offset.dim() == 3 &&
                   offset.size(0) == x.size(0) &&
                   offset.size(1) == x.size(1) && offset.size(2) == 2,
-              "channel_shift_cpu wants x (N, C, H, W) and offset (N, C, 2), "
-              "got ", x.sizes(), " and ", offset.sizes());
+              "channel_shift_cpu: x must be (N, C, H, W) and offset "
+              "(N, C, 2), got ", x.sizes(), " and ", offset.sizes());
   TORCH_CHECK(offset.scalar_type() == x.scalar_type() &&
                   (x.scalar_type() == at::kFloat ||
                    x.scalar_type() == at::kDouble),
-              "channel_shift_cpu wants x and offset both float32 or both "
+              "channel_shift_cpu: x and offset must be both float32 or both "
               "float64, got ", x.scalar_type(), " and ",
               offset.scalar_type());
 }
@@ -301,7 +301,7 @@ std::tuple<at::Tensor, at::Tensor> channel_shift_backward_cpu(
   check(x, offset);
   TORCH_CHECK(grad.sizes() == x.sizes() &&
                   grad.scalar_type() == x.scalar_type(),
-              "channel_shift_backward_cpu wants grad like x, got ",
+              "channel_shift_backward_cpu: grad must be like x, got ",
               grad.sizes(), " ", grad.scalar_type());
   const at::Tensor slopes = grad.contiguous(), maps = x.contiguous();
   const at::Tensor shifts = offset.contiguous();

@@ -161,7 +161,7 @@ UNSUPPORTED = (
 
 
 def unsupported(name: str) -> Callable:
-    """A function that says that ``name`` wants the compiled mmcv."""
+    """A function that says that ``name`` needs the compiled mmcv."""
 
     def raise_error(*args, **kwargs):
         raise NotImplementedError(
