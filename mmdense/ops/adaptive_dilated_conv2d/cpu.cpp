@@ -22,6 +22,7 @@
 #include <string>
 #include <tuple>
 
+#include "cpu_pixelwise_plan.h"
 #include "cpu_plan.h"
 
 #ifdef __GNUC__
@@ -163,13 +164,19 @@ struct Kernels {
   void (*depthwise_forward)(const Forward<T>&, char*, int64_t, int64_t);
   void (*depthwise_backward)(const Backward<T>&, char*, int64_t, int64_t);
   void (*transpose)(int64_t, int64_t, const T*, int64_t, T*, int64_t);
+  void (*pixel_forward)(const PixelCall<T>&, char*, int64_t, int64_t);
+  void (*pixel_input)(const PixelCall<T>&, char*, int64_t, int64_t);
+  void (*pixel_tiles)(const PixelCall<T>&, T*, int64_t, int64_t);
+  void (*pixel_weight)(const PixelCall<T>&, char*, int64_t, int64_t);
 };
 
 #define MMDENSE_KERNELS(set)                                  \
   {                                                           \
     set::forward<T>, set::backward<T>,                        \
         set::depthwise_forward<T>, set::depthwise_backward<T>, \
-        set::transpose<T>                                     \
+        set::transpose<T>, set::pixel_forward<T>,             \
+        set::pixel_input<T>, set::pixel_tiles<T>,             \
+        set::pixel_weight<T>                                  \
   }
 
 // PyTorch's own choice, so that ATEN_CPU_CAPABILITY=default or avx2 lowers
@@ -294,7 +301,8 @@ Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
                  const at::Tensor& rate, at::IntArrayRef stride,
                  at::IntArrayRef padding, at::IntArrayRef dilation,
                  int64_t groups) {
-  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && rate.dim() == 2 &&
+  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 &&
+                  (rate.dim() == 2 || rate.dim() == 4) &&
                   stride.size() == 2 && padding.size() == 2 &&
                   dilation.size() == 2 && groups > 0 &&
                   x.size(1) == weight.size(1) * groups &&
@@ -416,6 +424,8 @@ at::Tensor pack_weight16(Forward16& f, const at::Tensor& weight) {
   return packed;
 }
 
+#include "cpu_pixelwise_call.h"
+
 at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
                        const at::Tensor& rate,
                        const std::optional<at::Tensor>& bias,
@@ -438,6 +448,10 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
     if (has_bias) out.add_(bias->view({-1, 1, 1}));
     return out.to(x.scalar_type());
   }
+  if (rate.dim() == 4)
+    return pixelwise_forward(
+        s, x, weight, rate,
+        has_bias ? bias->contiguous().to(dtype) : at::Tensor());
   bool products16 = x.scalar_type() == at::kBFloat16 && !is_depthwise(s) &&
                     kernels16().forward;
   at::Tensor xc = planes(x, dtype),
@@ -498,6 +512,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
                   grad.scalar_type() == x.scalar_type(),
               "adaptive_dilated_conv2d_backward_cpu wants a gradient like the "
               "output and three flags, got ", grad.sizes());
+  if (rate.dim() == 4 && grad.numel() > 0 && s.cin > 0)
+    return pixelwise_backward(s, grad, x, weight, rate, output_mask[0],
+                              output_mask[1], output_mask[2]);
   auto contiguous = at::MemoryFormat::Contiguous;
   auto dtype = rate.scalar_type();
   at::Tensor grad_x, grad_weight, grad_rate, by_channel;
@@ -563,9 +580,12 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
     });
   }
   if (output_mask[2])
-    grad_rate = by_channel.view({s.batch, s.rates, s.channels() / s.rates})
-                    .sum(-1)
-                    .to(rate.scalar_type());
+    grad_rate = rate.dim() == 4
+                    ? at::zeros_like(rate)
+                    : by_channel
+                          .view({s.batch, s.rates, s.channels() / s.rates})
+                          .sum(-1)
+                          .to(rate.scalar_type());
   if (output_mask[0]) grad_x = give_back(grad_x, x);
   if (output_mask[1]) grad_weight = grad_weight.to(x.scalar_type());
   return {grad_x, grad_weight, grad_rate};
