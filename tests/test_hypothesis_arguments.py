@@ -27,6 +27,7 @@ from mmdense.modules import rearrangement
 from mmdense.modules.adaptive_dilated_conv import (
     AdaptiveDilatedConv2d,
     DilationRateRegression,
+    StaticDilationRates,
 )
 from mmdense.modules.feature_pyramid_attention import FeaturePyramidAttention
 from mmdense.modules.feature_shift import (
@@ -153,7 +154,10 @@ MODULES = {
         channels=CHANNELS, groups_of_rates=number(1, 4),
         hidden_ratio=st.one_of(st.sampled_from([1 / 16, 1]), WRONG),
         rate_bounds=st.sampled_from(
-            [None, None, (0.5, 2), (2, 3), (1, ), 'ab', 3, (None, 2)])),
+            [None, None, (0.5, 2), (2, 3), (1, ), 'ab', 3, (None, 2)]),
+        negative_slope=st.sampled_from([0, 0.1, 2, 'a'])),
+    StaticDilationRates: dict(
+        channels=CHANNELS, groups_of_rates=number(1, 4)),
     AdaptiveDilatedConv2d: dict(
         in_channels=CHANNELS, out_channels=CHANNELS, kernel_size=ODD,
         stride=number(1, 2), padding=number(0, 4), dilation=number(1, 2),
@@ -161,10 +165,13 @@ MODULES = {
         padding_mode=st.sampled_from(['zeros', 'zeros', 'reflect']),
         groups_of_rates=st.one_of(st.none(), number(1, 4)),
         hidden_ratio=st.sampled_from([1 / 16, 1 / 16, 0.5, 'a']),
-        rate_bounds=st.sampled_from([None, None, (0.5, 2), (2, 1)])),
+        rate_bounds=st.sampled_from([None, None, (0.5, 2), (2, 1)]),
+        negative_slope=st.sampled_from([0, 0.1, -1]),
+        regress=st.sampled_from([True, False, 1])),
     ChannelShift: dict(
         channels=CHANNELS,
-        std=st.one_of(st.sampled_from([0, 0.5, 1.]), WRONG)),
+        std=st.one_of(st.sampled_from([0, 0.5, 1.]), WRONG),
+        kind=st.sampled_from(['learned', 'fixed', 'whole', 'still', None])),
     CorrelationAttention: dict(
         channels=CHANNELS, shift_channels=CHANNELS,
         kind=st.sampled_from(['softplus', 'sigmoid', 'softmax', None])),
@@ -172,7 +179,8 @@ MODULES = {
         channels=CHANNELS, shift_channels=CHANNELS,
         attention=st.sampled_from(['softplus', 'sigmoid', None, 'softmax']),
         shifting=FLAG,
-        offset_std=st.sampled_from([0, 1., 1., 2.5, -1, 'a'])),
+        offset_std=st.sampled_from([0, 1., 1., 2.5, -1, 'a']),
+        offset_kind=st.sampled_from(['learned', 'fixed', 'whole', 3])),
     DepthwiseSeparableGroupConv: dict(
         in_channels=CHANNELS, groups_first=number(1, 4),
         groups_second=number(1, 4), kernel_size=ODD, stride=number(1, 2),
@@ -193,7 +201,7 @@ MODULES = {
         pyramid_channels=CHANNELS,
         kernel_sizes=st.one_of(*[st.lists(ODD, max_size=3)] * 4, WRONG),
         pooling=st.sampled_from(['average', 'max', 'min']),
-        global_pooling=FLAG, align_corners=FLAG, norm=NORM),
+        global_pooling=FLAG, align_corners=FLAG, multiply=FLAG, norm=NORM),
     SqueezeExciteAttention: dict(
         in_channels=CHANNELS, out_channels=CHANNELS, reduction=number(1, 8),
         norm=NORM),
@@ -334,7 +342,7 @@ def test_a_module_loads_and_trains(case, what, h, w):
         close(a, b)
 
 
-ADAPTERS = st.sampled_from(['neck', 'global', 'replace'])
+ADAPTERS = st.sampled_from(['neck', 'global', 'replace', 'shift'])
 
 
 def test_an_adapter_names_what_it_cannot_take():
@@ -355,6 +363,7 @@ def adapt_anything(adapter, channels, upscale, layers, index, feats, pattern,
                    groups, early):
     from mmdense.adapters.flattening_neck import FlatteningNeck
     from mmdense.adapters.global_neck import GlobalNeck
+    from mmdense.adapters.insert_shift import insert_feature_shift
     from mmdense.adapters.replace_conv import replace_conv
     try:
         if adapter == 'neck':
@@ -365,6 +374,11 @@ def adapt_anything(adapter, channels, upscale, layers, index, feats, pattern,
             stages = len(feats) if isinstance(feats, list) else 2
             neck = GlobalNeck([channels] * stages, channels, early, 1)
             assert len(neck.eval()(feats)) == len(feats) + early
+        elif adapter == 'shift':
+            model = insert_feature_shift(
+                dict(type=Small), dict(shift_channels=channels), pattern)
+            assert any(isinstance(m, FeatureShiftModule)
+                       for m in model.modules())
         else:
             model = replace_conv(
                 dict(type=Small),
@@ -377,6 +391,7 @@ def adapt_anything(adapter, channels, upscale, layers, index, feats, pattern,
             'in_channels', 'upscale', 'layers', 'in_index', 'feats', 'stages',
             'pattern', 'groups', 'kernel_size', 'stride', 'multiplier',
             'activation', 'channels', 'out_channels', 'x', 'conv', 'early',
+            'shift_channels',
             'feats'
         ])
 

@@ -148,8 +148,8 @@ def test_a_pasted_block_builds_and_runs(text, tmp_path, monkeypatch):
         there = {type(part).__name__ for part in built_types(config, network)}
         check_optimizer(config, network, text)
     named = set(re.findall(r"'mmdense\.(\w+)'", text))
-    # ReplaceConv is a function and leaves no object of its own.
-    assert named - there <= {'ReplaceConv'}
+    # These are functions and leave no object of their own.
+    assert named - there <= {'ReplaceConv', 'InsertFeatureShift'}
 
 
 @pytest.mark.parametrize('text', OWN)

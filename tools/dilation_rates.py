@@ -30,7 +30,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar='REGEX',
         help='pattern for the names of layers to draw channel by channel; '
         f'if it matches more than {PANELS}, {PANELS} of them are drawn')
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument(
+        '--device', default='cpu',
+        help='where the network runs, such as cuda:0 (default: cpu)')
     add_cfg_options(parser)
     return parser.parse_args(argv)
 

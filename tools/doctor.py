@@ -2,6 +2,9 @@
 
 Exit status 1 when something is broken. Nothing is changed. The commands are
 for the folder of a checkout, with the pip of the same environment.
+
+All of it stands in this file, none in the library: it has to run where neither
+mmdense nor torch imports.
 """
 import argparse
 import contextlib
@@ -83,6 +86,15 @@ def import_error(module: str) -> str | None:
 def install(name: str) -> str:
     """The command that installs an mm package of the tested version."""
     return f'{IMPORTED} && pip install --no-deps {name}=={TESTED[name]}'
+
+
+def reinstall(name: str) -> str:
+    """The command that writes an mm package anew, or its fork's files."""
+    fork = None if version_of(name) else FORKS.get(name)
+    wanted = (f'{fork}=={version_of(fork)}' if fork
+              else f'{name}=={TESTED[name]}')
+    # pip leaves alone what has the right version, be it broken.
+    return f'{IMPORTED} && pip install --no-deps --force-reinstall {wanted}'
 
 
 def replace_mmcv(*installed: str) -> str:
@@ -194,7 +206,7 @@ def check_mmengine() -> Finding:
     if error:
         return Finding('mmengine', BROKEN,
                        f'{version} does not import: {error}',
-                       install('mmengine'))
+                       reinstall('mmengine'))
     return Finding('mmengine', OK, version)
 
 
@@ -218,10 +230,12 @@ def check_mmcv() -> Finding:
             'and later', replace_mmcv(installed))
     error = import_error('mmcv.ops')
     if error and lite:
+        operators = version_of(OPERATORS)
         return Finding(
             'mmcv', BROKEN, f'{version} lite: mmcv.ops does not import '
             f'({error}); its operators ({OPERATORS}) are '
-            f'{version_of(OPERATORS) or "not installed"}',
+            f'{operators or "not installed"}',
+            replace_mmcv('mmcv-lite', OPERATORS) if operators else
             'pip install --no-deps ./requirements/mmcv_ops')
     if error:
         return Finding(
@@ -245,7 +259,7 @@ def check_host(name: str, module: str) -> Finding:
     error = import_error(f'{module}.models')
     if error:
         return Finding(name, BROKEN, f'{version} does not import: {error}',
-                       install(name))
+                       reinstall(name))
     return Finding(name, OK, version)
 
 

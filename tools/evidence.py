@@ -27,7 +27,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description='Train and compare the arms of a comparison.')
     parser.add_argument('name', nargs='?', help='a comparison (see --list)')
     parser.add_argument(
-        '--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED')
+        '--seeds', nargs='+', type=int, default=[0, 1, 2], metavar='SEED',
+        help='random seeds; each is one training of every arm (default: '
+        '0 1 2)')
     parser.add_argument(
         '--report', action='store_true', help='read only, train nothing')
     parser.add_argument(
@@ -39,7 +41,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--pages', action='store_true',
         help='write the tables of results.json into the pages')
     parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/evidence'))
+        '--work-dir', type=Path, default=Path('work_dirs/evidence'),
+        help='folder for checkpoints and logs; a training that is finished '
+        'there is not repeated (default: %(default)s)')
     args = parser.parse_args(argv)
     if [args.name is not None, args.list, args.pages].count(True) != 1:
         parser.error('one of NAME, --list and --pages must be given')

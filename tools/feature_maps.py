@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import cv2
-from mmengine.registry import DefaultScope
 
 from mmdense.analysis import feature_maps
 from mmdense.command_line import one_line_errors
@@ -52,20 +51,21 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def draw(args: argparse.Namespace, model) -> list[Path]:
-    if cv2.imread(str(args.image)) is None:
+    pixels = cv2.imread(str(args.image))
+    if pixels is None:
         raise ValueError(f'{args.image} cannot be read as an image')
     host = prediction.host_of(model.cfg)
-    with DefaultScope.overwrite_default_scope(model.cfg.default_scope):
-        def predict():
-            try:
-                return host.predict(model, str(args.image), None)
-            except Exception as error:  # whatever the host stops at
-                raise ValueError(
-                    f'{args.image} cannot be processed: '
-                    f'{type(error).__name__}: {error}') from error
+    whole = prediction.whole_box(pixels)
 
-        maps = feature_maps.maps_of_module(model, args.module, predict)
-        seen = feature_maps.network_image(model, predict)
+    def predict():
+        try:
+            return host.predict(model, [str(args.image)], [whole])
+        except Exception as error:  # whatever the host stops at
+            raise ValueError(f'{args.image} cannot be processed: '
+                             f'{type(error).__name__}: {error}') from error
+
+    maps = feature_maps.maps_of_module(model, args.module, predict)
+    seen = feature_maps.network_image(model, predict)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     for k, one in enumerate(maps):

@@ -26,7 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write a synthetic data set; the same arguments give the '
         'same bytes, and a set that is already there is reused.')
-    parser.add_argument('kind', choices=MAKERS)
+    parser.add_argument(
+        'kind', choices=MAKERS, help='what is drawn into the images')
     parser.add_argument('out', help='folder of the set')
     parser.add_argument('--train', type=int, help='number of training images')
     parser.add_argument('--val', type=int, help='number of validation images')

@@ -27,7 +27,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config of mmpose')
     parser.add_argument('checkpoint', help='trained weights')
     parser.add_argument('--out', type=Path, help='JSON file to write')
-    parser.add_argument('--work-dir', default='work_dirs/predictor_accuracy')
+    parser.add_argument(
+        '--work-dir', default='work_dirs/predictor_accuracy',
+        help="folder for the log of mmpose's test (default: %(default)s)")
     add_cfg_options(parser)
     return parser.parse_args(argv)
 

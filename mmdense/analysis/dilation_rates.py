@@ -21,7 +21,10 @@ from scipy.stats import rankdata
 from torch import Tensor, inference_mode, nn
 
 from mmdense.checkpoints.reading import load_weights
-from mmdense.modules.adaptive_dilated_conv import DilationRateRegression
+from mmdense.modules.adaptive_dilated_conv import (
+    DilationRateRegression,
+    StaticDilationRates,
+)
 from mmdense.networks import build_model
 
 GROUPS = ('small', 'medium', 'large')
@@ -91,7 +94,7 @@ def recorded_rates(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     regressions = {
         name.removesuffix('.rate_regression'): module
         for name, module in model.named_modules()
-        if isinstance(module, DilationRateRegression)
+        if isinstance(module, DilationRateRegression | StaticDilationRates)
     }
     if not regressions:
         raise ValueError(

@@ -7,13 +7,17 @@ supplement.
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmdense.checkpoints.reading import load_weights
 from mmdense.modules.feature_shift import ChannelShift, FeatureShiftModule
+from mmdense.networks import build_model
 
 THRESHOLD = 0.5
 
@@ -205,72 +209,136 @@ def effective_field(maps: dict[str, Tensor],
     return gradient[image].square().sum(0).cpu().numpy()
 
 
-def _panels(number: int, columns: int = 5, side: float = 2.6):
-    from matplotlib.figure import Figure
-    columns = min(columns, number)
-    rows = -(-number // columns)
-    figure = Figure(
-        figsize=(side * columns, side * rows), layout='constrained')
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in panels[number:]:
-        axes.set_axis_off()
-    return figure, panels
+@dataclass
+class Learned:
+    """What one module of a network has learned, and the offsets of all.
+
+    Attributes:
+        module (str): Dotted name of the module.
+        people (int): Number of persons that the scores are averaged over.
+        keypoints (list[str]): Names, in the order of the scores.
+        scores (dict[str, np.ndarray]): From :func:`keypoint_scores`.
+        offsets (dict[str, np.ndarray]): From :func:`learned_offsets`.
+        channel (int): Channel of the non-local map.
+        picture (np.ndarray): (H, W), that channel for the first person.
+        points (list[tuple[int, int]]): Rows and columns in it.
+        fields (list[np.ndarray]): :func:`effective_field` of each point.
+        windows (list[Window]): :func:`window` of each point.
+    """
+    module: str
+    people: int
+    keypoints: list[str]
+    scores: dict[str, np.ndarray]
+    offsets: dict[str, np.ndarray]
+    channel: int
+    picture: np.ndarray
+    points: list[tuple[int, int]]
+    fields: list[np.ndarray]
+    windows: list[Window]
+
+    @property
+    def contributions(self) -> dict[str, np.ndarray]:
+        """Number of related channels of each keypoint, by map."""
+        return contributions(self.scores)
+
+    def as_json(self) -> dict:
+        """Return the numbers, without maps and windows."""
+
+        def lists(arrays):
+            return {key: value.tolist() for key, value in arrays.items()}
+
+        return dict(
+            module=self.module,
+            people=self.people,
+            channel=self.channel,
+            points=self.points,
+            keypoints=self.keypoints,
+            contributions=lists(self.contributions),
+            scores=lists(self.scores),
+            offsets=lists(self.offsets))
 
 
-def plot_offsets(offsets: dict[str, np.ndarray], path: str | Path) -> None:
-    """Draw each set of offsets (K, 2) in a panel of its own (Figure 5)."""
-    figure, panels = _panels(len(offsets))
-    limit = max(
-        [1.0] + [np.abs(o).max() for o in offsets.values() if len(o)])
-    for axes, (name, offset) in zip(panels, offsets.items(), strict=False):
-        axes.scatter(offset[:, 1], offset[:, 0], s=4)
-        axes.set(xlim=(-limit, limit), ylim=(limit, -limit), aspect='equal')
-        axes.set_title(name, fontsize=8)
-        axes.axhline(0, linewidth=.3, color='grey')
-        axes.axvline(0, linewidth=.3, color='grey')
-        axes.set_xlabel('dx (pixel of the map)', fontsize=7)
-        axes.set_ylabel('dy (pixel of the map)', fontsize=7)
-    figure.savefig(path, dpi=120)
+def _first_people(config: Config, model: nn.Module,
+                  number: int) -> tuple[Tensor, list[str]]:
+    """Return images as the network takes them, and names of keypoints."""
+    loader = dict(config.test_dataloader, batch_size=number, num_workers=0,
+                  persistent_workers=False)
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        loader = Runner.build_dataloader(loader)
+        images = model.data_preprocessor(next(iter(loader)), False)['inputs']
+    names = loader.dataset.metainfo['keypoint_id2name']
+    return images, [names[i] for i in range(len(names))]
 
 
-def plot_contributions(counts: dict[str, np.ndarray], keypoints: list[str],
-                       path: str | Path) -> None:
-    """Draw the number of related channels by keypoint (Figure 6)."""
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(9, 4), layout='constrained')
-    axes, at = figure.subplots(), np.arange(len(keypoints))
-    width = 0.8 / len(counts)
-    for k, (name, count) in enumerate(counts.items()):
-        axes.bar(at + k * width, count, width, label=name)
-    axes.set_xticks(at + 0.4, keypoints, rotation=60, fontsize=8)
-    axes.set_xlabel('keypoint')
-    axes.set_ylabel(f'number of channels with a score above {THRESHOLD}')
-    axes.legend()
-    figure.savefig(path, dpi=120)
+def _one_of(what: str, names, wanted: str) -> str:
+    if wanted not in names:
+        raise ValueError(f'measure_config: {what} must be one of '
+                         f'{", ".join(names)}, got {wanted}')
+    return wanted
 
 
-def plot_fields(nonlocal_map: np.ndarray, points: list[tuple[int, int]],
-                fields: list[np.ndarray], windows: list[Window],
-                path: str | Path) -> None:
-    """Draw a non-local map, and field and window of each point (Figure 7)."""
-    figure, panels = _panels(1 + 2 * len(points), columns=1 + 2 * len(points))
-    height, width = nonlocal_map.shape
-    panels[0].imshow(nonlocal_map)
-    panels[0].set_title('non-local map', fontsize=8)
-    for k, (point, field, at) in enumerate(
-            zip(points, fields, windows, strict=True)):
-        panels[0].plot(point[1], point[0], '.', color=f'C{k + 1}')
-        first, second = panels[1 + 2 * k:3 + 2 * k]
-        first.imshow(field)
-        first.set_title(f'field at {point}', fontsize=8)
-        energy = np.abs(at.energy())  # saturation has no sign
-        energy = energy / max(energy.max(), 1e-30)
-        second.scatter(
-            at.positions[:, 1], at.positions[:, 0], s=6, c=energy,
-            cmap='Reds', edgecolors='grey', linewidths=.2)
-        second.set(xlim=(0, width), ylim=(height, 0), aspect='equal')
-        second.set_title(f'window at {point}', fontsize=8)
-    for axes in panels:
-        axes.set_xlabel('column (pixel of the map)', fontsize=7)
-        axes.set_ylabel('row (pixel of the map)', fontsize=7)
-    figure.savefig(path, dpi=120)
+def _inside(points: list[tuple[int, int]],
+            shape: tuple[int, int]) -> list[tuple[int, int]]:
+    for point in points:
+        if not all(0 <= p < n for p, n in zip(point, shape, strict=True)):
+            raise ValueError('measure_config: every point must be inside '
+                             f'{shape}, got {tuple(point)}')
+    return [(int(row), int(column)) for row, column in points]
+
+
+def measure_config(config: Config,
+                   checkpoint: str,
+                   people: int = 16,
+                   module: str | None = None,
+                   predictor: str | None = None,
+                   channel: int | None = None,
+                   points: list[tuple[int, int]] | None = None) -> Learned:
+    """Measure one module of a trained network on its test data set.
+
+    Args:
+        config (Config): Config of mmpose.
+        checkpoint (str): Trained weights.
+        people (int): The first persons of the test data set.
+        module (str, optional): Dotted name; the last one of the first stage
+            by default, just before the first early predictor.
+        predictor (str, optional): Name of the predictor that is scored, the
+            first by default.
+        channel (int, optional): Channel of the non-local map, by default the
+            one that varies most.
+        points (list[tuple[int, int]], optional): Rows and columns of the
+            map, by default its largest value.
+
+    Raises:
+        ValueError: If the checkpoint does not fit, or what is named is not
+            there.
+    """
+    model = build_model(config)
+    modules = shift_modules(model)
+    if module is None:
+        module = [name for name in modules if '.shift1_' in name][-1]
+    chosen = modules[_one_of('module', modules, module)]
+    load_weights(model, checkpoint)
+    images, keypoints = _first_people(config, model, people)
+
+    def predict() -> Tensor:
+        outputs = model(images, None, mode='tensor')
+        return outputs[_one_of(
+            'predictor', outputs, predictor or next(iter(outputs)))]
+
+    scores = keypoint_scores(model, chosen, predict)
+    with maps_of(chosen) as maps:
+        predict()
+    nonlocal_maps = maps['nonlocal'][0].detach().numpy()
+    if channel is None:
+        channel = int(nonlocal_maps.std((1, 2)).argmax())
+    if not 0 <= channel < len(nonlocal_maps):
+        raise ValueError('measure_config: channel must be 0 to '
+                         f'{len(nonlocal_maps) - 1}, got {channel}')
+    picture = nonlocal_maps[channel]
+    points = _inside(points or [
+        np.unravel_index(picture.argmax(), picture.shape)], picture.shape)
+    return Learned(
+        module, len(images), keypoints, scores, learned_offsets(model),
+        channel, picture, points,
+        [effective_field(maps, channel, point) for point in points],
+        [window(chosen, maps, channel, point) for point in points])

@@ -1,4 +1,4 @@
-"""Conversion of classifier weights to the fully convolutional form."""
+"""Conversion of classifier weights to those of a backbone."""
 from torch import Tensor, nn
 
 __all__ = ['convert_classifier']
@@ -6,7 +6,7 @@ __all__ = ['convert_classifier']
 
 def convert_classifier(classifier: dict[str, Tensor],
                        network: nn.Module) -> dict[str, Tensor]:
-    """Turn a classifier's weights into a convolutional network's.
+    """Turn a classifier's weights into a backbone's.
 
     A matrix (out, in k k) of a fully connected layer becomes the kernel (out,
     in, k, k) of the convolution that covers the layer's whole input (J. Long
@@ -14,10 +14,9 @@ def convert_classifier(classifier: dict[str, Tensor],
     classifiers are left out.
 
     Args:
-        classifier (dict[str, Tensor]): torchvision's weights, by name.
-        network (nn.Module): One of
-            :mod:`mmdense.modules.convolutional_classifier`, or the backbone
-            that holds it; not changed.
+        classifier (dict[str, Tensor]): The published weights, by name.
+        network (nn.Module): Its ``classifier_key`` maps the names of its own
+            state dict to those; not changed.
 
     Returns:
         dict[str, Tensor]: Weights for all of ``network``.

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -138,6 +138,59 @@ def default_workers() -> int:
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def make_set(out: str | os.PathLike,
+             kind: str,
+             draw: Callable,
+             difficulties: Collection[str],
+             train: int,
+             val: int,
+             size: tuple[int, int],
+             seed: int,
+             difficulty: str,
+             workers: int | None,
+             finish: Callable | None = None,
+             **more) -> Path:
+    """Check the arguments that all sets share, then write the set.
+
+    Args:
+        out (str | os.PathLike): Folder of the set.
+        kind (str): Name of the kind of set, for the manifest.
+        draw (Callable): ``draw(size, seed, difficulty, out, split, index)``
+            draws one sample, as in :func:`write_set`.
+        difficulties (Collection[str]): What ``difficulty`` may be.
+        train (int): Number of training images.
+        val (int): Number of validation images.
+        size (tuple[int, int]): Height and width in pixels.
+        seed (int): The same seed gives the same bytes.
+        difficulty (str): One of ``difficulties``.
+        workers (int, optional): Processes; one a core if None.
+        finish (Callable, optional): As in :func:`write_set`. By default, the
+            files of the samples are the whole set.
+        **more: Further arguments that decide what the set holds, for the
+            manifest.
+
+    Returns:
+        Path: The folder.
+
+    Raises:
+        ValueError: If an argument is out of range, or the folder holds
+            anything other than this set.
+    """
+    workers = default_workers() if workers is None else workers
+    check_arguments(train, val, size, seed, workers)
+    check_choice('difficulty', difficulty, difficulties)
+    arguments = dict(
+        kind=kind, train=train, val=val, size=[int(side) for side in size],
+        seed=seed, difficulty=difficulty, **more)
+    return write_set(out, arguments,
+                     partial(draw, tuple(size), seed, difficulty),
+                     finish or _nothing_more, workers)
+
+
+def _nothing_more(out, parts):
+    """Write nothing: the samples' files are the whole set."""
 
 
 def write_set(out: str | os.PathLike, arguments: dict,

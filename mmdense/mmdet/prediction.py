@@ -1,24 +1,28 @@
 """Prediction with networks of mmdetection."""
+from collections.abc import Sequence
+
 import numpy as np
-from mmdet.apis import inference_detector
 from mmdet.structures import DetDataSample
 from torch import nn
 
 from mmdense.adapters.prediction import check_pipeline as check
-from mmdense.adapters.prediction import run_lengths
+from mmdense.adapters.prediction import prepare, run, run_lengths
 
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 
-def predict(model: nn.Module, image: str | np.ndarray,
-            boxes: np.ndarray | None) -> DetDataSample:
-    """Predict the objects of an image; boxes are not used."""
-    sample = inference_detector(model, image)
-    # CenterNet's head may give a box a negative size, and the visualizer
-    # stops at such a box.
-    x1, y1, x2, y2 = sample.pred_instances.bboxes.unbind(1)
-    sample.pred_instances = sample.pred_instances[(x1 < x2) & (y1 < y2)]
-    return sample
+def predict(model: nn.Module, images: Sequence[str | np.ndarray],
+            boxes: Sequence[np.ndarray]) -> list[DetDataSample]:
+    """Predict the objects of each image; boxes are not used."""
+    # The pipelines of mmdet copy the number of an image into its sample.
+    samples = run(
+        model, [prepare(model.cfg, image, img_id=0) for image in images])
+    for sample in samples:
+        # CenterNet's head may give a box a negative size, and the visualizer
+        # stops at such a box.
+        x1, y1, x2, y2 = sample.pred_instances.bboxes.unbind(1)
+        sample.pred_instances = sample.pred_instances[(x1 < x2) & (y1 < y2)]
+    return samples
 
 
 def instances(sample: DetDataSample, names: list[str]) -> list[dict]:

@@ -1,11 +1,13 @@
 """Prediction with top-down networks of mmpose."""
+from collections.abc import Sequence
+from itertools import islice
+
 import numpy as np
 from mmengine.config import Config
-from mmpose.apis import inference_topdown
 from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
-from mmdense.adapters.prediction import check_pipeline
+from mmdense.adapters.prediction import check_pipeline, prepare, run
 
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
@@ -22,12 +24,20 @@ def check(config: Config) -> None:
         raise ValueError(f"data_mode must be 'topdown', got {mode!r}")
 
 
-def predict(model: nn.Module, image: str | np.ndarray,
-            boxes: np.ndarray | None) -> PoseDataSample:
-    """Predict one person a box, or one that fills the image."""
-    if boxes is not None and not len(boxes):
-        return PoseDataSample()
-    return merge_data_samples(inference_topdown(model, image, boxes))
+def predict(model: nn.Module, images: Sequence[str | np.ndarray],
+            boxes: Sequence[np.ndarray]) -> list[PoseDataSample]:
+    """Predict a person for each box (x1, y1, x2, y2) of each image."""
+    score = np.ones(1, np.float32)
+    samples = iter(run(model, [
+        prepare(model.cfg, image, bbox=box[None], bbox_score=score,
+                **model.dataset_meta)
+        for image, people in zip(images, boxes, strict=True)
+        for box in people
+    ]))
+    return [
+        merge_data_samples(list(islice(samples, len(people))))
+        if len(people) else PoseDataSample() for people in boxes
+    ]
 
 
 def instances(sample: PoseDataSample, names: list[str]) -> list[dict]:

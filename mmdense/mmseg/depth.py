@@ -60,14 +60,18 @@ class LoadDepth(BaseTransform):
         self.unit = unit
         self.backend_args = backend_args
 
+    def file_beside(self, image: str | Path) -> str:
+        """Return the depth picture of an image file."""
+        image = Path(image)
+        return str(image.parent.parent / self.folder /
+                   f'{image.stem}{self.suffix}')
+
     def transform(self, results: dict) -> dict:
         image = results.get('img_path')
         if image is None:
             raise ValueError('LoadDepth: img_path must name the file of the '
                              'image, beside which its depth lies, got none')
-        image = Path(image)
-        path = str(image.parent.parent / self.folder /
-                   f'{image.stem}{self.suffix}')
+        path = self.file_beside(image)
         content = fileio.get(path, backend_args=self.backend_args)
         depth = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
         size = results['img'].shape[:2]

@@ -1,21 +1,20 @@
 """Prediction with networks of mmsegmentation."""
+from collections.abc import Sequence
+
 import numpy as np
-from mmseg.apis import inference_model
 from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmdense.adapters.prediction import check_pipeline as check
-from mmdense.adapters.prediction import run_lengths
+from mmdense.adapters.prediction import prepare, run, run_lengths
 
 __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 
 
-def predict(model: nn.Module, image: str | np.ndarray,
-            boxes: np.ndarray | None) -> SegDataSample:
-    """Predict a class for each pixel of an image; boxes are not used."""
-    # inference_model goes by the variable, a test by the data set's pipeline.
-    model.cfg.test_pipeline = model.cfg.test_dataloader.dataset.pipeline
-    return inference_model(model, image)
+def predict(model: nn.Module, images: Sequence[str | np.ndarray],
+            boxes: Sequence[np.ndarray]) -> list[SegDataSample]:
+    """Predict a class for each pixel of each image; boxes are not used."""
+    return run(model, [prepare(model.cfg, image) for image in images])
 
 
 def instances(sample: SegDataSample, names: list[str]) -> list[dict]:

@@ -12,6 +12,7 @@ from mmdense.arguments import (
     check_pair,
     check_positive,
     check_positive_number,
+    check_share,
 )
 from mmdense.ops import adaptive_dilated_conv2d
 
@@ -125,20 +126,25 @@ class DilationRateRegression(nn.Module):
         hidden_ratio (float): Hidden width as a share of ``channels``.
         rate_bounds (tuple[float, float], optional): Smallest and largest
             rate; None leaves them free (ReLU keeps them from 0 up).
+        negative_slope (float): Of the first activation below zero: 0 is the
+            ReLU, more makes it leaky, so that no hidden unit can die.
 
     Raises:
-        ValueError: If ``hidden_ratio`` is not positive or the bounds are not
-            in order around 1.
+        TypeError: If a number is none.
+        ValueError: If ``hidden_ratio`` is not positive, the bounds are not
+            in order around 1, or the slope is not from 0 to 1.
     """
 
     def __init__(self,
                  channels: int,
                  groups_of_rates: int,
                  hidden_ratio: float = 1 / 16,
-                 rate_bounds: tuple[float, float] | None = None):
+                 rate_bounds: tuple[float, float] | None = None,
+                 negative_slope: float = 0.):
         super().__init__()
         check_positive(channels=channels, groups_of_rates=groups_of_rates)
         check_positive_number(hidden_ratio=hidden_ratio)
+        check_share(negative_slope=negative_slope)
         if rate_bounds is not None and not (
                 isinstance(rate_bounds, tuple | list) and len(rate_bounds) == 2
                 and all(isinstance(bound, Real) for bound in rate_bounds)
@@ -149,6 +155,8 @@ class DilationRateRegression(nn.Module):
         self.rate_bounds = rate_bounds
         self.fc1 = HiddenLinear(channels, max(1, int(channels * hidden_ratio)))
         self.fc2 = RateLinear(self.fc1.out_features, groups_of_rates)
+        self.hidden = (
+            nn.LeakyReLU(negative_slope) if negative_slope else nn.ReLU())
         self.relu = nn.ReLU()
 
     def init_weights(self) -> None:
@@ -172,10 +180,43 @@ class DilationRateRegression(nn.Module):
         check_map(x, self.fc1.in_features)
         with torch.autocast(x.device.type, enabled=False):
             pooled = x.to(self.fc1.weight.dtype).mean((2, 3))  # (N, C)
-            rate = self.relu(self.fc2(self.relu(self.fc1(pooled))))
+            rate = self.relu(self.fc2(self.hidden(self.fc1(pooled))))
         if self.rate_bounds is not None:
             rate = rate.clamp(*self.rate_bounds)
         return rate
+
+
+class StaticDilationRates(nn.Module):
+    """Rates that are learned and do not depend on the input.
+
+    What is left of :class:`DilationRateRegression` without ``fc1`` and the
+    weight of ``fc2``: ``relu(1 + offset)``. Not in the paper; it tells what
+    adaptation to the input adds to a dilation that is learned.
+
+    Args:
+        channels (int): Channels of the input.
+        groups_of_rates (int): Rates to learn, g.
+    """
+
+    def __init__(self, channels: int, groups_of_rates: int):
+        super().__init__()
+        check_positive(channels=channels, groups_of_rates=groups_of_rates)
+        self.channels = channels
+        self.offset = nn.Parameter(torch.empty(groups_of_rates))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Make every rate 1."""
+        nn.init.zeros_(self.offset)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rates, (N, g), the same of each sample.
+
+        Args:
+            x (Tensor): (N, C, H, W).
+        """
+        check_map(x, self.channels)
+        return (1 + self.offset).relu().expand(len(x), -1)
 
 
 class AdaptiveDilatedConv2d(nn.Conv2d):
@@ -216,6 +257,10 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
         hidden_ratio (float): See :class:`DilationRateRegression`.
         rate_bounds (tuple[float, float], optional): See
             :class:`DilationRateRegression`.
+        negative_slope (float): See :class:`DilationRateRegression`.
+        regress (bool): False learns rates that do not depend on the input
+            (:class:`StaticDilationRates`, still ``rate_regression``), and
+            the three options before this one have no effect.
 
     Raises:
         ValueError: If the kernel is even, g does not divide ``in_channels``,
@@ -234,7 +279,9 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
                  padding_mode: str = 'zeros',
                  groups_of_rates: int | None = None,
                  hidden_ratio: float = 1 / 16,
-                 rate_bounds: tuple[float, float] | None = None):
+                 rate_bounds: tuple[float, float] | None = None,
+                 negative_slope: float = 0.,
+                 regress: bool = True):
         check_positive(
             in_channels=in_channels, out_channels=out_channels, groups=groups)
         for name, size, least in (('kernel_size', kernel_size, 1),
@@ -258,8 +305,12 @@ class AdaptiveDilatedConv2d(nn.Conv2d):
             raise ValueError(
                 f'{name}: groups_of_rates must divide in_channels = '
                 f'{in_channels}, got {groups_of_rates}')
+        if not isinstance(regress, bool):
+            raise TypeError(f'{name}: regress must be a bool, got {regress!r}')
         self.rate_regression = DilationRateRegression(
-            in_channels, groups_of_rates, hidden_ratio, rate_bounds)
+            in_channels, groups_of_rates, hidden_ratio, rate_bounds,
+            negative_slope) if regress else StaticDilationRates(
+                in_channels, groups_of_rates)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve at the rates regressed from ``x`` itself.

@@ -48,6 +48,8 @@ class FeaturePyramidAttention(nn.Module):
         pooling (str): ``'average'`` (AVE) or ``'max'`` (MAX).
         global_pooling (bool): Whether there is a context branch (GP).
         align_corners (bool): Option of every bilinear resizing.
+        multiply (bool): False adds the pyramid to the value instead, which
+            leaves its context without the attention. Not in the paper.
         norm (Callable[[int], nn.Module]): Makes a norm from its channels.
 
     Raises:
@@ -64,6 +66,7 @@ class FeaturePyramidAttention(nn.Module):
                  pooling: str = 'average',
                  global_pooling: bool = True,
                  align_corners: bool = False,
+                 multiply: bool = True,
                  norm: Norm = nn.BatchNorm2d):
         super().__init__()
         check_positive(
@@ -79,6 +82,7 @@ class FeaturePyramidAttention(nn.Module):
                              f'{pooling!r}')
         self.pooling = pooling
         self.align_corners = align_corners
+        self.multiply = multiply
         self.value = conv_norm(in_channels, out_channels, 1, norm)
         self.down, self.lateral = nn.ModuleList(), nn.ModuleList()
         width = in_channels
@@ -102,7 +106,8 @@ class FeaturePyramidAttention(nn.Module):
 
     def extra_repr(self) -> str:
         return (f'pooling={self.pooling!r}, '
-                f'align_corners={self.align_corners}')
+                f'align_corners={self.align_corners}, '
+                f'multiply={self.multiply}')
 
     def pyramid(self, x: Tensor) -> Tensor:
         """Compute weights of each pixel, (N, out_channels or 1, H, W)."""
@@ -122,7 +127,8 @@ class FeaturePyramidAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         check_map(x, self.value[0].in_channels)
-        out = self.value(x) * self.pyramid(x)
+        value, pyramid = self.value(x), self.pyramid(x)
+        out = value * pyramid if self.multiply else value + pyramid
         if self.context is not None:
             out = out + run_on_few(
                 self.context, F.adaptive_avg_pool2d(x, 1),

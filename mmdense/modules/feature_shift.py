@@ -18,6 +18,7 @@ from mmdense.modules.insertable import Insertable
 from mmdense.ops import channel_shift
 
 ATTENTIONS = ('softplus', 'sigmoid', None)
+KINDS = ('learned', 'fixed', 'whole')
 
 
 class ChannelShift(nn.Module):
@@ -37,21 +38,35 @@ class ChannelShift(nn.Module):
             on one side is seen, and channels that all look at the same place
             all get the same gradient. One pixel lets the slopes of a whole
             neighbourhood be seen.
+        kind (str): ``'learned'``; ``'fixed'``, where they stay as they
+            start; or ``'whole'``, where they are rounded to whole pixels,
+            and stay. The last two are not in the paper: they tell what
+            learning the offsets is worth.
+
+    Raises:
+        ValueError: If a number is too small or the kind unknown.
     """
 
-    def __init__(self, channels: int, std: float = 1.0):
+    def __init__(self, channels: int, std: float = 1.0,
+                 kind: str = 'learned'):
         super().__init__()
         check_positive(channels=channels)
         check_spread(std=std)
-        self.std = std
-        self.offset = nn.Parameter(torch.empty(channels, 2))
+        if kind not in KINDS:
+            raise ValueError(f'kind must be one of {KINDS}, got {kind!r}')
+        self.std, self.kind = std, kind
+        self.offset = nn.Parameter(
+            torch.empty(channels, 2), requires_grad=kind == 'learned')
         self.init_weights()
 
     def init_weights(self) -> None:
         nn.init.normal_(self.offset, std=self.std)
+        if self.kind == 'whole':
+            with torch.no_grad():
+                self.offset.round_()
 
     def extra_repr(self) -> str:
-        return f'{len(self.offset)}, std={self.std}'
+        return f'{len(self.offset)}, std={self.std}, kind={self.kind!r}'
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, K, H, W) to the same."""
@@ -127,6 +142,7 @@ class FeatureShiftModule(Insertable):
             ``'sigmoid'`` without (the light network), None for no gate.
         shifting (bool): Whether the channels are shifted.
         offset_std (float): See :class:`ChannelShift`.
+        offset_kind (str): Likewise.
 
     Raises:
         ValueError: If a number of channels is below 1 or the attention is
@@ -138,16 +154,20 @@ class FeatureShiftModule(Insertable):
                  shift_channels: int = 512,
                  attention: str | None = 'softplus',
                  shifting: bool = True,
-                 offset_std: float = 1.0):
+                 offset_std: float = 1.0,
+                 offset_kind: str = 'learned'):
         super().__init__()
         check_positive(channels=channels, shift_channels=shift_channels)
         check_spread(offset_std=offset_std)
         if attention not in ATTENTIONS:
             raise ValueError(f'attention must be one of {ATTENTIONS}, got '
                              f'{attention!r}')
+        if offset_kind not in KINDS:
+            raise ValueError(f'offset_kind must be one of {KINDS}, got '
+                             f'{offset_kind!r}')
         self.alpha = nn.Conv2d(channels, shift_channels, 1, bias=False)
         self.shift = (
-            ChannelShift(shift_channels, offset_std)
+            ChannelShift(shift_channels, offset_std, offset_kind)
             if shifting else nn.Identity())
         self.attention = attention and CorrelationAttention(
             channels, shift_channels, attention)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
-from mmdense.ops.backend import use_backend
+from mmdense.ops.backend import use_exported_forms
 
 __all__ = [
     'Difference', 'differences', 'load_aoti', 'load_onnx', 'program_of',
@@ -123,7 +123,7 @@ def program_of(
                              shape[1] + grown[1])
         free = ({axis: Dim.AUTO for axis in axes}, ) if axes else None
         try:
-            with use_backend('reference'), warnings.catch_warnings():
+            with use_exported_forms(), warnings.catch_warnings():
                 warnings.simplefilter('ignore')
                 program = torch.export.export(
                     network, (images, ), dynamic_shapes=free)

@@ -3,6 +3,7 @@
 import copy
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS
 from torch import nn
@@ -15,7 +16,7 @@ __all__ = ['load_network']
 
 def load_network(config: Config,
                  checkpoint: str | None,
-                 device: str = 'cpu',
+                 device: str | None = 'cpu',
                  meta: bool = True) -> nn.Module:
     """Build the network of a config and load its weights.
 
@@ -28,7 +29,8 @@ def load_network(config: Config,
         config (Config): Config of any host.
         checkpoint (str, optional): File with the weights; without it the
             network keeps its initial values.
-        device (str): Device of the network.
+        device (str, optional): Device of the network; None takes a GPU if
+            there is one.
         meta (bool): Whether to set the names of classes or keypoints, which
             may need the test data set.
 
@@ -48,6 +50,7 @@ def load_network(config: Config,
     if meta:
         model.dataset_meta = known.get('dataset_meta') or _meta_of(config)
     model.cfg = copy.deepcopy(config)
+    device = device or get_device()
     try:
         return model.to(device).eval()
     except (RuntimeError, AssertionError) as error:

@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 BACKENDS = ('reference', 'cpu', 'triton')
 AUTO = 'auto'
+EXPORTED = 'exported'
 TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 # Process-wide and no context variable: autograd's threads see it too, and
@@ -136,6 +137,26 @@ def use_backend(name: str) -> Iterator[None]:
         _asked = before
 
 
+@contextmanager
+def use_exported_forms() -> Iterator[None]:
+    """Run every operator called inside in the form for other runtimes.
+
+    It consists of standard operators, few and fast ones in a runtime of
+    graphs. It is for inference: its derivative is another one at kinks.
+    """
+    global _asked
+    before, _asked = _asked, EXPORTED
+    try:
+        yield
+    finally:
+        _asked = before
+
+
+def exporting() -> bool:
+    """Say whether a graph for other runtimes is being traced."""
+    return _asked == EXPORTED or torch.onnx.is_in_onnx_export()
+
+
 def asked() -> str:
     """Return what :func:`use_backend` asked for, ``'auto'`` outside it."""
     return _asked
@@ -155,7 +176,7 @@ def select(x: Tensor, wanted: str) -> str:
         ValueError: If the wanted backend cannot take this device or dtype.
     """
     # A graph for other runtimes holds standard operators only.
-    if torch.onnx.is_in_onnx_export():
+    if exporting():
         return 'reference'
     device = x.device.type
     if wanted == AUTO:

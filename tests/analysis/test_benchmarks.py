@@ -5,19 +5,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmdense.analysis.benchmarks.convolution_rows import Layer
 from mmdense.analysis.benchmarks.measuring import (
     Ratio,
     compare,
     measure,
-    peak_extra_bytes,
     use_threads,
 )
-from mmdense.analysis.benchmarks.ops import (
-    Layer,
-    Row,
-    Size,
-    grid_sample_shift,
+from mmdense.analysis.benchmarks.memory import (
+    peak_allocated_bytes,
+    peak_extra_bytes,
 )
+from mmdense.analysis.benchmarks.peer_rows import static_positions
+from mmdense.analysis.benchmarks.rows import Row, Size
+from mmdense.analysis.benchmarks.shift_rows import grid_sample_shift
 from mmdense.ops import adaptive_dilated_conv2d, channel_shift
 
 
@@ -122,6 +123,29 @@ def test_peak_counts_what_is_freed_before_the_call_ends():
     assert 45e6 < extra < 70e6
 
 
+def test_allocated_peak_is_exact_and_the_same_in_every_run(capfd):
+
+    def call():
+        kept = torch.ones(1_000_000, dtype=torch.uint8)
+        for _ in range(3):
+            torch.ones(2_000_000, dtype=torch.uint8)
+        return kept
+
+    before = torch.ones(5_000_000)
+    for _ in range(2):
+        assert peak_allocated_bytes(call, torch.device('cpu')) == 3_000_000
+    del before
+    assert capfd.readouterr().err == ''
+
+
+def test_allocated_peak_sees_what_an_operator_allocates_inside():
+    layer = Layer(Size(8, 20, 30), 2, torch.device('cpu'))
+    layer.adaptive()
+    # The output, the gradients of x and of the weight, at the very least.
+    least = 4 * (2 * 2 * 8 * 20 * 30 + 8 * 8 * 9)
+    assert peak_allocated_bytes(layer.adaptive, torch.device('cpu')) > least
+
+
 @pytest.mark.parametrize('ratio, at_most, verdict', [
     (1.2, True, 'goal'), (1.5, True, 'pass'), (1.51, True, 'miss'),
     (1.5, False, 'goal'), (1.3, False, 'miss')])
@@ -146,6 +170,16 @@ def test_peers_compute_what_the_operators_compute():
     torch.testing.assert_close(
         grid_sample_shift(layer.x, offset, base),
         channel_shift(layer.x, offset), rtol=1e-4, atol=1e-4)
+
+
+def test_learned_static_positions_are_those_of_the_rates():
+    pytest.importorskip('DCLS.construct.modules')
+    layer = Layer(Size(6, 5, 7), 1, torch.device('cpu'))
+    torch.testing.assert_close(
+        static_positions(layer)(layer.x),
+        adaptive_dilated_conv2d(
+            layer.x, layer.weight, layer.rate, padding=1),
+        rtol=1e-4, atol=1e-4)
 
 
 def test_threads_are_told_to_compiled_kernels_too():

@@ -131,4 +131,4 @@ def test_every_tool_takes_a_pure_python_config(given, tmp_path, capsys):
     found = json.loads((out / 'predictions.json').read_text())
     assert found['names'] == ['ground', 'cell'] and not found['skipped']
     assert main_of('convert_classifier')([path, checkpoint, 'x.pth']) == 2
-    assert 'ConvolutionalClassifier, got ResNetV1c' in capsys.readouterr().err
+    assert 'EfficientNetLite, got ResNetV1c' in capsys.readouterr().err

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmdense.analysis import feature_shift
+from mmdense.analysis import feature_shift, feature_shift_plots
 from mmdense.modules.feature_shift import FeatureShiftModule
 
 
@@ -56,7 +56,7 @@ def test_a_picture_shows_the_size_of_an_energy(tmp_path, monkeypatch):
         lambda self, *_, c=None, **__: shown.append(c))
     at = feature_shift.Window(
         np.zeros((2, 2)), np.array([[1., 2], [-9, 3]]), 0)
-    feature_shift.plot_fields(
+    feature_shift_plots.plot_fields(
         np.ones((4, 5)), [(1, 1)], [np.ones((4, 5))], [at], tmp_path / 'c.png')
     np.testing.assert_array_equal(shown[0], [0.5, 1])
 
@@ -142,10 +142,11 @@ def test_offsets_are_gathered_by_name():
 
 def test_pictures_are_written(tmp_path):
     at = feature_shift.Window(np.ones((2, 2)), np.ones((2, 3)), 0.)
-    feature_shift.plot_offsets(dict(a=np.ones((3, 2))), tmp_path / 'a.png')
-    feature_shift.plot_contributions(
+    feature_shift_plots.plot_offsets(
+        dict(a=np.ones((3, 2))), tmp_path / 'a.png')
+    feature_shift_plots.plot_contributions(
         dict(input=np.array([1, 2])), ['nose', 'ear'], tmp_path / 'b.png')
-    feature_shift.plot_fields(
+    feature_shift_plots.plot_fields(
         np.ones((4, 5)), [(1, 1)], [np.ones((4, 5))], [at],
         tmp_path / 'c.png')
     assert len(list(tmp_path.glob('*.png'))) == 3

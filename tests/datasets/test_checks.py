@@ -373,3 +373,17 @@ def test_labels_are_read_by_the_loaders_that_keep_16_bits(
     found = faults(seg_set(tmp_path, pictures, steps=[LOAD[0], *steps]))
     assert len(found) == wrong
     assert all('[9]' in fault and '001.png' in fault for fault in found)
+
+
+def test_depth_beside_the_images_is_looked_at(mmseg, tmp_path):
+    pytest.importorskip('mmdense.mmseg')
+    config = seg_set(
+        tmp_path, [label(0, 1)] * 3,
+        steps=[*LOAD, dict(type='mmdense.LoadDepth', folder='metres')])
+    (tmp_path / 'metres').mkdir()
+    for name, shape in (('000', (20, 30)), ('001', (10, 30))):
+        Image.fromarray(label(0, shape=shape)).save(
+            tmp_path / 'metres' / f'{name}.png')
+    size, missing = faults(config)
+    assert size.endswith('metres/001.png: is 30 x 10, its image 30 x 20')
+    assert 'metres/002.png: ' in missing

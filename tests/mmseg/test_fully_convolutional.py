@@ -219,6 +219,17 @@ def test_initial_values_survive_the_hosts(scale):
         (2 / weight[0].numel())**0.5, rel=0.05)
 
 
+def test_what_init_cfg_asks_of_a_classifier_comes_last():
+    network = MODELS.build(dict(
+        type='mmdense.ConvolutionalClassifier',
+        classifier=dict(type='VGG16', base_channels=2, fc_channels=6),
+        init_cfg=dict(type='Constant', layer='Conv2d', val=0.5, bias=0.25)))
+    network.init_weights()
+    values = {value.item() for parameter in network.parameters()
+              for value in parameter.unique()}
+    assert values == {0.5, 0.25}
+
+
 def sample(seed=0, size=(40, 56), classes=3):
     generator = torch.Generator().manual_seed(seed)
     image = torch.randint(0, 256, (3, *size), generator=generator)

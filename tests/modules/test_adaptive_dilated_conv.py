@@ -120,6 +120,38 @@ def test_bounds_hold():
     assert layer.rate_regression(inputs()).eq(2).all()
 
 
+def test_static_rates_are_learned_and_the_same_for_every_input():
+    layer = AdaptiveDilatedConv2d(8, 8, 3, padding=1, regress=False)
+    plain = nn.Conv2d(8, 8, 3, padding=1)
+    missing, _ = layer.load_state_dict(plain.state_dict(), strict=False)
+    assert missing == ['rate_regression.offset']
+    torch.testing.assert_close(layer(inputs()), plain(inputs()))
+    layer(inputs()).square().sum().backward()
+    assert layer.rate_regression.offset.grad.abs().min() > 0
+    with torch.no_grad():
+        layer.rate_regression.offset.copy_(torch.linspace(-1.5, 2, 8))
+    expected = torch.linspace(-0.5, 3, 8).clamp(min=0).expand(2, 8)
+    torch.testing.assert_close(layer.rate_regression(inputs()), expected)
+    torch.testing.assert_close(
+        layer(inputs()), adaptive_dilated_conv2d(
+            inputs(), layer.weight, expected, layer.bias, padding=1))
+
+
+@pytest.mark.parametrize('slope, alive', [(0., False), (0.1, True)])
+def test_a_leaky_hidden_unit_cannot_die(slope, alive):
+    regression = AdaptiveDilatedConv2d(
+        8, 8, 3, negative_slope=slope).rate_regression
+    with torch.no_grad():
+        regression.fc1.bias.fill_(-99)  # off for every image
+        regression.fc2.weight.fill_(0.01)
+    rates = regression(inputs())
+    rates.sum().backward()
+    assert (regression.fc1.weight.grad.abs().sum() > 0) == alive
+    hidden = regression.fc1(inputs().mean((2, 3)))
+    expected = 1 + 0.01 * torch.where(hidden > 0, hidden, slope * hidden)
+    torch.testing.assert_close(rates, expected.expand(2, 8))
+
+
 @pytest.mark.parametrize('ratio, hidden', [(1 / 16, 4), (1 / 4, 16), (1, 64)])
 def test_the_hidden_width_is_a_share_of_the_channels(ratio, hidden):
     layer = AdaptiveDilatedConv2d(64, 64, 3, hidden_ratio=ratio)
@@ -144,6 +176,7 @@ def test_rates_stay_float32_under_autocast():
     (dict(kernel_size='a'), "kernel_size must be .* got 'a'"),
     (dict(kernel_size=3, hidden_ratio=0), 'hidden_ratio must be a positive'),
     (dict(kernel_size=3, rate_bounds=(2, 3)), 'rate_bounds must'),
+    (dict(kernel_size=3, negative_slope=2), 'negative_slope must be from 0'),
 ])
 def test_a_setting_that_cannot_be_is_refused(change, message):
     with pytest.raises(ValueError, match=message):

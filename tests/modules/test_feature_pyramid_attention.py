@@ -80,6 +80,9 @@ def test_the_pyramid_is_as_wide_as_asked():
     one = randomise(FeaturePyramidAttention(6, 4, 1, global_pooling=False))
     assert one.pyramid(x).shape == (2, 1, 8, 8)
     torch.testing.assert_close(one(x), one.value(x) * one.pyramid(x))
+    added = randomise(
+        FeaturePyramidAttention(6, 4, 1, global_pooling=False, multiply=False))
+    torch.testing.assert_close(added(x), added.value(x) + added.pyramid(x))
     other = randomise(FeaturePyramidAttention(6, 4, 3))
     assert other.down[0][0].out_channels == 3
     assert other.pyramid(x).shape == other(x).shape == (2, 4, 8, 8)

@@ -128,7 +128,22 @@ def test_channels_that_left_the_map_are_counted():
     assert shift.outside((5, 7)) == 2
 
 
+@pytest.mark.parametrize('kind', ['fixed', 'whole'])
+def test_offsets_that_are_not_learned_stay(kind):
+    module = FeatureShiftModule(3, 64, offset_std=3.0, offset_kind=kind)
+    offset = module.shift.offset
+    start = offset.detach().clone()
+    assert start.std() > 2
+    assert torch.equal(start, start.round()) == (kind == 'whole')
+    optimizer = torch.optim.Adam(module.parameters(), 1.)
+    module(torch.randn(2, 3, 5, 6)).square().sum().backward()
+    optimizer.step()
+    assert torch.equal(offset, start)
+    assert 'shift.offset' in module.state_dict()
+
+
 @pytest.mark.parametrize('options, message', [
+    (dict(offset_kind='still'), "offset_kind must be one of .*got 'still'"),
     (dict(attention='softmax'), 'attention must be one of'),
     (dict(shift_channels=0), 'shift_channels must be at least 1, got 0'),
     (dict(offset_std=-1), 'offset_std must be at least 0, got -1'),

@@ -5,7 +5,8 @@ kinds of check run in a process of their own:
 
 - functions ``check_*`` are the tests under the interpreter; to see them one
   by one, ``TRITON_INTERPRET=1 pytest -o python_functions='check_*'`` on this
-  file;
+  file; without the variable they run on the GPU, as ``tools/check_gpu.py``
+  has them do;
 - run as a script, the file compiles every launch for an H100-class GPU.
 """
 import importlib.util
@@ -29,6 +30,8 @@ needs_triton = pytest.mark.skipif(
 # compiler takes attributes of another form than is given it here.
 needs_later_triton = pytest.mark.skipif(
     torch.__version__ < (2, 5), reason='wants a later triton than 3.0')
+# Where functions `check_*` compute.
+DEVICE = 'cpu' if os.environ.get('TRITON_INTERPRET') == '1' else 'cuda'
 HALVES = torch.float16, torch.bfloat16
 OFFSETS = 0.0, 0.3, 1.0, 2.5, -1.75, -1.0, 20.0, 1e9
 RATES = 0.0, 0.3, 1.0, 2.5, -0.75, 20.0
@@ -92,13 +95,32 @@ def test_every_launch_compiles_for_a_gpu(dtype, tmp_path):
     assert result.stdout.count('compiled') == 2 + 4 * 3, result.stdout
 
 
+@pytest.fixture(autouse=True)
+def on_the_device(request):
+    """Make tensors where the checks compute, with exact products there."""
+    if not request.function.__name__.startswith('check_'):
+        yield
+        return
+    with torch.device(DEVICE), torch.backends.cudnn.flags(
+            enabled=True, allow_tf32=False):
+        yield
+
+
+# Drawn on the CPU: the same numbers everywhere.
 def random(generator, *shape, dtype=torch.float32):
-    return torch.randn(shape, generator=generator).to(dtype)
+    drawn = torch.randn(shape, generator=generator, device='cpu')
+    return drawn.to(DEVICE, dtype)
 
 
 def choice(generator, values, *shape):
-    index = torch.randint(len(values), shape, generator=generator)
-    return torch.tensor(values)[index]
+    index = torch.randint(
+        len(values), shape, generator=generator, device='cpu')
+    return torch.tensor(values, device='cpu')[index].to(DEVICE)
+
+
+def plain(*tensors, sizes=()):
+    """The plain convolution on a CPU: cuDNN may multiply in another way."""
+    return F.conv2d(*(value.cpu() for value in tensors), *sizes).to(DEVICE)
 
 
 def conv_inputs(case, dtype=torch.float32, rates=RATES):
@@ -191,7 +213,7 @@ def check_far_rates_leave_the_middle_tap():
     from mmdense.ops.adaptive_dilated_conv2d import triton
     x, weight, rate, bias, sizes = conv_inputs('plain', rates=(1e9, -1e30))
     out = triton.forward(x, weight, rate, bias, *sizes)
-    middle = F.conv2d(x, weight[:, :, 1:2, 1:2], bias)
+    middle = plain(x, weight[:, :, 1:2, 1:2], bias)
     torch.testing.assert_close(out, middle)
     grads = triton.backward(
         torch.ones_like(out), x, weight, rate, *sizes, (True, ) * 3)
@@ -205,7 +227,7 @@ def check_rate_one_is_the_convolution_bit_for_bit(case):
     x, weight, bias = (
         (value * 8).round() for value in (x, weight * 4, bias))
     out = triton.forward(x, weight, rate, bias, *sizes)
-    assert torch.equal(out, F.conv2d(x, weight, bias, *sizes))
+    assert torch.equal(out, plain(x, weight, bias, sizes=sizes))
 
 
 def check_conv_takes_any_layout_and_an_expanded_gradient(tolerance):

@@ -90,7 +90,7 @@ model = dict(type='EncoderDecoder', backbone=dict(type='ResNet', depth=18))
 
 
 @pytest.mark.parametrize('text, message', [
-    (OTHER, 'backbone must be of type mmdense.ConvolutionalClassifier, got '
+    (OTHER, 'mmdense.ConvolutionalClassifier or mmdense.EfficientNetLite, got '
      'ResNet'),
     (CONFIG.replace('VGG16', 'VGG19'), "got 'VGG19'"),
 ])

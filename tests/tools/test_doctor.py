@@ -99,6 +99,8 @@ LITE = 'pip install --no-deps mmcv-lite==2.1.0 ./requirements/mmcv_ops'
     (dict(mmcv_lite='2.1.0'), "No module named 'mmcv._ext'",
      'its operators (mmcv-ops-torchvision) are not installed',
      'pip install --no-deps ./requirements/mmcv_ops'),
+    (dict(mmcv_lite='2.1.0', mmcv_ops_torchvision='0.1.0'), 'no file', 'are 0',
+     f'pip uninstall -y mmcv-lite mmcv-ops-torchvision && {LITE}'),
     (dict(mmcv='2.1.0', mmcv_lite='2.1.0'), None,
      'mmcv-lite 2.1.0 is installed over mmcv 2.1.0',
      f'pip uninstall -y mmcv mmcv-lite && {LITE}'),
@@ -154,6 +156,17 @@ def test_a_missing_host_is_only_a_note(doctor, pretend):
     assert found.status == 'note'
     assert found.remedy.endswith(
         ' -r requirements/hosts.txt && pip install --no-deps mmpose==1.3.2')
+
+
+@pytest.mark.parametrize('versions, wanted', [
+    (dict(mmdet='3.3.0'), 'mmdet==3.3.0'),
+    (dict(onedl_mmdetection='3.5.1'), 'onedl-mmdetection==3.5.1'),
+])
+def test_a_host_whose_files_are_broken_is_written_anew(doctor, pretend,
+                                                       versions, wanted):
+    pretend(errors=[('mmdet.models', "No module named 'x'")], **versions)
+    assert doctor.check_host('mmdet', 'mmdet').remedy.endswith(
+        f' && pip install --no-deps --force-reinstall {wanted}')
 
 
 def test_xtcocotools_built_for_another_numpy_is_broken(doctor, pretend):

@@ -67,10 +67,10 @@ def test_pictures_and_numbers_are_written(tool, given, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('more, message', [
-    (['--module', 'neck'], '--module must be one of backbone.shift1_1'),
-    (['--channel', '99'], '--channel must be 0 to 15, got 99'),
-    (['--point', '1', '99'], '--point must be inside (32, 24)'),
-    (['--predictor', 'E1'], '--predictor must be one of P1'),
+    (['--module', 'neck'], 'module must be one of backbone.shift1_1'),
+    (['--channel', '99'], 'channel must be 0 to 15, got 99'),
+    (['--point', '1', '99'], 'every point must be inside (32, 24)'),
+    (['--predictor', 'E1'], 'predictor must be one of P1'),
 ])
 def test_what_is_not_there_is_named(tool, given, tmp_path, capsys, more,
                                     message):

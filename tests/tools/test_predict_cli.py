@@ -71,7 +71,7 @@ def trained(tmp_path_factory):
 
 def run(tool, given, images, out, *more):
     """The images' records, after a run of the tool that must succeed."""
-    argv = [*given, str(images), '--out', str(out), '--json', *more]
+    argv = [*given, str(images), '--out', str(out), *more]
     assert tool.main(argv) == 0
     found = json.loads((out / 'predictions.json').read_text())
     assert found['skipped'] == {}
@@ -129,7 +129,7 @@ def test_nobody_is_drawn_where_the_boxes_show_nobody(
     nobody.write_text(json.dumps(dict(images=coco['images'][:2],
                                       annotations=[])))
     argv = [*trained('mmpose'), str(images), '--out', str(tmp_path / 'out'),
-            '--json', '--boxes', str(nobody)]
+            '--boxes', str(nobody)]
     assert tool.main(argv) == 1
     found = json.loads((tmp_path / 'out/predictions.json').read_text())
     assert [r['instances'] for r in found['images']] == [[], []]
@@ -298,7 +298,8 @@ def test_an_unreadable_image_is_named_and_the_rest_done(
     out = tmp_path / 'out'
     assert tool.main([*trained('mmpose'), str(images), '--out',
                       str(out)]) == 1
-    assert sorted(path.name for path in out.iterdir()) == [names[0], names[2]]
+    assert sorted(path.name for path in out.iterdir()) == [
+        names[0], names[2], 'predictions.json']
     captured = capsys.readouterr()
     assert f'skipped: {names[1]} ' in captured.err
     assert captured.out == f'wrote 2 pictures to {out}\n'
@@ -318,7 +319,7 @@ def test_an_image_the_host_stops_at_is_named_and_the_rest_done(
         return answer(*arguments)
 
     monkeypatch.setattr(prediction, 'predict', stops)
-    argv = [*given, str(people[0]), '--out', str(tmp_path), '--json']
+    argv = [*given, str(people[0]), '--out', str(tmp_path)]
     assert tool.main(argv) == 1
     err = capsys.readouterr().err
     assert f'skipped: {names[1]} (72 x 96) cannot be processed: ' \
@@ -357,7 +358,7 @@ def test_a_config_that_will_not_do_is_one_line_and_status_two(
     (1, 'gone.pth', 'gone.pth: no such checkpoint'),
     (1, 'other.pth', "other.pth does not fit this config's network"),
     (2, 'gone', 'gone: no such image or folder'),
-    (2, 'empty', 'empty holds no images (.jpg'),
+    (2, 'empty', 'empty, which holds none'),
     (4, 'people', 'the pictures would replace them'),
     (6, 'boxes.json', 'boxes.json must be a COCO annotation file'),
     (8, 'cuda:99', "device 'cuda:99'"),
@@ -384,4 +385,5 @@ def test_boxes_go_with_people_only(tool, trained, people, tmp_path, capsys):
     argv = [*trained('mmseg'), str(people[0]), '--boxes', str(people[1]),
             '--out', str(tmp_path)]
     assert tool.main(argv) == 2
-    assert '--boxes go with a config of mmpose' in capsys.readouterr().err
+    assert 'boxes must go with images and a config of mmpose' in \
+        capsys.readouterr().err

@@ -22,7 +22,8 @@ param_scheduler = [
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(interval=1, max_keep_ckpts=1),
-    check=dict(type='mmdense.CheckpointCheckHook'))
+    check=dict(type='mmdense.CheckpointCheckHook'),
+    movement=dict(type='mmdense.MovementHook'))
 randomness = dict(seed=0)
 
 codec = dict(

@@ -55,5 +55,6 @@ default_hooks = dict(
         type='CheckpointHook', by_epoch=False, interval=200,
         max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    check=dict(type='mmdense.CheckpointCheckHook'))
+    check=dict(type='mmdense.CheckpointCheckHook'),
+    movement=dict(type='mmdense.MovementHook'))
 randomness = dict(seed=0)

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/hrnetv2_w48.py',
     'mmseg::_base_/datasets/pascal_context.py',
     'mmseg::_base_/default_runtime.py',
-    'mmseg::_base_/schedules/schedule_80k.py'
+    '../_base_/schedules/hrnet_60k.py'
 ]
 crop_size = (480, 480)
 model = dict(
@@ -22,17 +22,3 @@ train_pipeline = [
     dict(type='PackSegInputs')
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-optim_wrapper = dict(optimizer=dict(lr=0.004, weight_decay=1e-4))
-param_scheduler = [
-    dict(
-        type='PolyLR',
-        eta_min=0,
-        power=0.9,
-        begin=0,
-        end=60000,
-        by_epoch=False)
-]
-train_cfg = dict(max_iters=60000, val_interval=6000)
-default_hooks = dict(
-    checkpoint=dict(interval=6000),
-    check=dict(type='mmdense.CheckpointCheckHook'))

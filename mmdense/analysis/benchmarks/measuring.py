@@ -53,6 +53,25 @@ def use_threads(threads: int) -> None:
     inductor.cpp.threads = threads
 
 
+class CudaClock:
+    """Seconds on a GPU since this clock was made, by CUDA events.
+
+    A call waits until the GPU has done all that was launched before. Make a
+    new clock for each comparison: CUDA gives the time between two events in
+    float32, which after minutes no longer resolves microseconds.
+    """
+
+    def __init__(self):
+        self.start = torch.cuda.Event(enable_timing=True)
+        self.start.record()
+
+    def __call__(self) -> float:
+        now = torch.cuda.Event(enable_timing=True)
+        now.record()
+        now.synchronize()
+        return self.start.elapsed_time(now) / 1e3
+
+
 def compare(a: Callable[[], object],
             b: Callable[[], object],
             repeats: int = 15,
@@ -136,38 +155,3 @@ def _calls_per_sample(call, warm_up, synchronize, clock):
     fastest = min(
         _sample(call, 1, synchronize, clock) for _ in range(warm_up))
     return max(1, math.ceil(SHORTEST_SAMPLE / max(fastest, 1e-7)))
-
-
-def _status_bytes(field: str) -> int:
-    """Return a field of this process's Linux status file, in bytes."""
-    with open('/proc/self/status') as status:
-        for line in status:
-            if line.startswith(field + ':'):
-                return int(line.split()[1]) * 1024
-    raise OSError(f'/proc/self/status has no {field}')
-
-
-def peak_extra_bytes(call: Callable[[], object],
-                     device: torch.device) -> int:
-    """Return the peak memory of a call, beyond what was in use before.
-
-    On a GPU this is what PyTorch's allocator counts. On a CPU it is the
-    resident memory of the process, which includes what libraries allocate
-    without PyTorch. Call it once in a new process, where no memory that was
-    freed earlier can be used again.
-
-    Raises:
-        OSError: On a CPU, if the system is not Linux.
-    """
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        call()
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
-    with open('/proc/self/clear_refs', 'w') as clear:
-        clear.write('5')
-    before = _status_bytes('VmRSS')
-    call()
-    return _status_bytes('VmHWM') - before

@@ -15,7 +15,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmdense import networks
-from mmdense.analysis.benchmarks.measuring import peak_extra_bytes, use_threads
+from mmdense.analysis.benchmarks.measuring import use_threads
+from mmdense.analysis.benchmarks.memory import peak_extra_bytes
 
 # As written; in autocast's half precision; through torch.compile; exported and
 # run by onnxruntime.
@@ -37,7 +38,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         '--threads', type=int, default=2,
         help='threads of the CPU (default: 2)')
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument(
+        '--device', choices=['cpu', 'cuda'], default='cpu',
+        help='where to run (default: cpu)')
     parser.add_argument(
         '--clock', choices=list(CLOCKS), default='wall',
         help='wall time, or CPU time of this process, which suits one '

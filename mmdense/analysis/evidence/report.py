@@ -10,7 +10,7 @@ from mmdense.analysis import complexity
 from mmdense.analysis.evidence.definitions import Arm, Comparison, Metric
 from mmdense.analysis.evidence.differences import difference, half_interval
 from mmdense.analysis.evidence.results import summary
-from mmdense.analysis.evidence.runs import finished, run_folder
+from mmdense.analysis.evidence.runs import MOVEMENT, finished, run_folder
 from mmdense.analysis.evidence.tables import result_table
 
 __all__ = ['collect', 'count', 'draw', 'table', 'write']
@@ -47,7 +47,9 @@ def collect(comparison: Comparison,
     Returns:
         dict: As it is written to JSON: ``arms`` by name, each with
             ``params``, ``macs``, ``resumed`` (seeds that were stopped on
-            their way) and ``metrics`` by key: ``values`` by seed, ``mean``,
+            their way), ``moved`` (what rates and offsets did, by the keys of
+            :class:`mmdense.MovementHook`, means over seeds) and ``metrics``
+            by key: ``values`` by seed, ``mean``,
             ``std`` and ``difference``. Figures are scaled.
     """
     seeds, done = list(seeds), {}
@@ -85,6 +87,8 @@ def collect(comparison: Comparison,
             config=arm.config.name,
             options=list(arm.options),
             **(counter(arm) or dict(params=None, macs=None)),
+            moved=_means(
+                [result['metrics'] for result in done[arm.name].values()]),
             resumed=[s for s, r in done[arm.name].items() if r['resumed']],
             metrics=figures)
     return dict(
@@ -94,6 +98,15 @@ def collect(comparison: Comparison,
         baseline=comparison.baseline,
         metrics=[asdict(metric) for metric in comparison.metrics],
         arms=arms)
+
+
+def _means(runs: list[dict[str, float]]) -> dict[str, float]:
+    """What the runs' rates and offsets did, each figure a mean over seeds."""
+    keys = {key for one in runs for key in one if key.startswith(MOVEMENT)}
+    return {
+        key: statistics.fmean(one[key] for one in runs if key in one)
+        for key in sorted(keys)
+    }
 
 
 def table(report: dict) -> str:

@@ -2,8 +2,9 @@
 
 It holds, by comparison and arm, what the tables print: ``params`` (10^6),
 ``macs`` (10^9), ``seeds`` (how many), ``paper`` (the difference that the
-paper claims, as text; None if it claims none) and ``metrics`` by key with
-``mean``, ``std`` and, except for the baseline, ``difference``.
+paper claims, as text; None if it claims none), ``moved`` (where it has rates
+or offsets: how far they came, as text) and ``metrics`` by key with ``mean``,
+``std`` and, except for the baseline, ``difference``.
 """
 import json
 from collections.abc import Mapping
@@ -32,11 +33,26 @@ def summary(report: dict) -> dict[str, dict]:
             macs=arm['macs'] and arm['macs'] / 1e9,
             seeds=len({seed for one in figures for seed in one['values']}),
             resumed=len(arm['resumed']),
+            moved=_told(arm.get('moved') or {}),
             metrics={
                 key: {part: one[part] for part in one if part != 'values'}
                 for key, one in arm['metrics'].items()
             })
     return arms
+
+
+def _told(moved: dict[str, float]) -> str | None:
+    """The movement of rates and offsets, in words."""
+    parts = []
+    if 'rates/mean' in moved:
+        parts.append(
+            f'rates {moved["rates/mean"]:.2f}; deviation over channels '
+            f'{moved["rates/channels"]:.2f}, over samples '
+            f'{moved["rates/samples"]:.3f}; {moved["rates/constant"]:.0%} of '
+            'layers the same for all samples')
+    if 'offsets/moved' in moved:
+        parts.append(f'offsets moved {moved["offsets/moved"]:.2f} px')
+    return '; '.join(parts) or None
 
 
 def read_results(known: Mapping[str, Comparison],
@@ -72,7 +88,7 @@ def record(report: dict, path: Path = RESULTS) -> None:
     """Write the figures of a report into the file, rounded as printed.
 
     Arms without a finished run stay as they are, and so does what the paper
-    claims.
+    claims, and the movement of an arm whose runs have logged none.
 
     Args:
         report (dict): As :func:`mmdense.analysis.evidence.collect` gives it.
@@ -94,8 +110,10 @@ def record(report: dict, path: Path = RESULTS) -> None:
                 f'the {before} of {path.name}, got {now}')
         for key, digits in dict(params=3, macs=4).items():
             arm[key] = arm[key] and round(arm[key], digits)
-        if not arm['resumed']:
-            del arm['resumed']
+        arm['moved'] = arm['moved'] or arms.get(name, {}).get('moved')
+        for key in ('resumed', 'moved'):
+            if not arm[key]:
+                del arm[key]
         arm['paper'] = arms.get(name, {}).get('paper')
         arm['metrics'] = _rounded(arm.pop('metrics'))
         arms[name] = arm

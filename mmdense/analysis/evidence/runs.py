@@ -23,10 +23,13 @@ from mmdense.analysis.evidence.definitions import (
 )
 
 __all__ = [
-    'RunError', 'finished', 'last_step', 'missing_data', 'read_metrics',
-    'resumable', 'run', 'run_folder', 'run_once', 'tail', 'train'
+    'MOVEMENT', 'RunError', 'finished', 'last_step', 'missing_data',
+    'read_metrics', 'resumable', 'run', 'run_folder', 'run_once', 'tail',
+    'train'
 ]
 
+# What mmdense.MovementHook logs beside the metrics.
+MOVEMENT = ('rates/', 'offsets/')
 # Lines of a failed run's log that are shown.
 TAIL = 15
 
@@ -51,6 +54,8 @@ def last_step(config: Config) -> int:
 def read_metrics(folder: Path, metrics: Iterable[Metric],
                  step: int) -> dict[str, float]:
     """The figures of a training's last step, from the host's result file.
+
+    With them come those of :class:`mmdense.MovementHook`, where there are any.
 
     Reads ``folder/<timestamp>/vis_data/scalars.json``, a line of JSON per
     record, of the latest timestamp. Its last evaluation has to be ``step``'s.
@@ -85,6 +90,7 @@ def read_metrics(folder: Path, metrics: Iterable[Metric],
     missing = [key for key in wanted if key not in found]
     if missing:
         raise RunError(f'{files[-1]}: no {missing} among {sorted(found)}')
+    wanted += [key for key in found if key.startswith(MOVEMENT)]
     return {key: float(found[key]) for key in wanted}
 
 

@@ -29,6 +29,9 @@ def result_table(metrics: Iterable[Metric], arms: Iterable[str],
     for metric in metrics:
         head += [f'{metric.name} ({metric.unit}, {metric.better} is better)',
                  'difference, 95 % interval', 'reading']
+    movement = any(what.get('moved') for what in results.values())
+    if movement:
+        head.append('rates and offsets')
     rows = []
     for arm in arms:
         if arm not in results:
@@ -45,6 +48,8 @@ def result_table(metrics: Iterable[Metric], arms: Iterable[str],
             row.append(number(entry['mean'])
                        + ('' if spread is None else f' ± {number(spread)}'))
             row += reading(entry.get('difference'))
+        if movement:
+            row.append(what.get('moved') or '')
         rows.append(row)
     return _markdown(head, rows)
 
@@ -60,7 +65,8 @@ def overall_table(known: Mapping[str, Comparison], results: Mapping[str, dict],
         folder (Path): Of the page, to which the links are relative.
     """
     head = ['Comparison', 'Network', 'Baseline', 'Figure', "Baseline's",
-            'Difference, 95 % interval', 'Seeds', 'Reading', "The paper's"]
+            'Difference, 95 % interval', 'Seeds', 'Reading', "The paper's",
+            'Rates and offsets']
     rows = []
     for name, comparison in known.items():
         metric = comparison.metrics[0]
@@ -78,7 +84,8 @@ def overall_table(known: Mapping[str, Comparison], results: Mapping[str, dict],
             apart, verdict = reading(found)
             rows.append([*row, number(found['baseline']), apart,
                          str(found['pairs']), verdict,
-                         what.get('paper') or 'none'])
+                         what.get('paper') or 'none',
+                         what.get('moved') or ''])
     return _markdown(head, rows)
 
 

@@ -144,12 +144,12 @@ def _read(info: dict, steps: Sequence[Callable]) -> np.ndarray | None:
 def dataset_faults(dataset, decode: bool = False) -> Iterator[str]:
     """Check every sample of a data set, without loading most of them.
 
-    The checks: image and label files exist and have a readable header; a label
-    has the size of its image; no number in an annotation is NaN or infinite;
-    no two annotations of a file share an id; the set is not empty; its classes
-    are those of its annotations; the labels of mmseg hold only classes of the
-    set, and more than one. Hosts report some of these faults hours later, and
-    train on the others without a message.
+    The checks: image, label and depth files exist and have a readable header;
+    a label or depth has the size of its image; no number in an annotation is
+    NaN or infinite; no two annotations of a file share an id; the set is not
+    empty; its classes are those of its annotations; the labels of mmseg hold
+    only classes of the set, and more than one. Hosts report some of these
+    faults hours later, and train on the others without a message.
 
     Args:
         dataset (Dataset): Data set of any host, or a wrapper of others.
@@ -250,6 +250,13 @@ def _emptiness(dataset, path: Path, text: str) -> str:
             f'files: {held or "none"})')
 
 
+def _files_beside(info: dict, steps: Sequence[Callable]) -> Iterator[str]:
+    """Yield the files that steps such as LoadDepth read with an image."""
+    for step in steps:
+        if hasattr(step, 'file_beside') and info.get('img_path'):
+            yield step.file_beside(info['img_path'])
+
+
 def _sample_faults(dataset, steps: Sequence[Callable],
                    decode: bool) -> Iterator[str]:
     """Yield the faults in the samples of a data set without wrappers."""
@@ -264,15 +271,17 @@ def _sample_faults(dataset, steps: Sequence[Callable],
             lost = pictures.lost(info, image)
             if lost:
                 yield DataWarning(f'{info["img_path"]}: {lost}')
-        label, fault = pictures.look(info.get('seg_map_path'))
-        if fault:
-            yield fault
-        elif label.size:
-            size = pictures.size(info, image)
-            if size and label.size != size:
-                yield (f'{info["seg_map_path"]}: is {label.size[0]} x '
-                       f'{label.size[1]}, its image {size[0]} x {size[1]}')
-            labels.look(index, info, label.kind)
+        for path in [info.get('seg_map_path'), *_files_beside(info, steps)]:
+            file, fault = pictures.look(path)
+            if fault:
+                yield fault
+            elif file.size:
+                size = pictures.size(info, image)
+                if size and file.size != size:
+                    yield (f'{path}: is {file.size[0]} x {file.size[1]}, its '
+                           f'image {size[0]} x {size[1]}')
+                if path == info.get('seg_map_path'):
+                    labels.look(index, info, file.kind)
         # Only instances have ids, in a bottom-up sample a list of them: in
         # mmseg and mmdet a sample is an image.
         own = info.get('id')

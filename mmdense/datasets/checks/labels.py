@@ -10,6 +10,8 @@ from PIL import Image
 READ = 100
 # Whose transforms change pictures; others after the loading make classes.
 _HOSTS = ('mmcv', 'mmseg', 'mmdet', 'mmpose', 'mmpretrain')
+# Our steps that leave labels as they are; they take a while, or need images.
+_LEAVE_LABELS = ('BorderWeights', 'LoadDepth', 'EncodeHHA', 'StackParts')
 
 
 def _is_a(step: Callable, *names: str) -> bool:
@@ -170,8 +172,7 @@ def _label_steps(steps: Sequence[Callable]) -> list[Callable]:
             found = [step]
         elif found and type(step).__module__.split('.')[0] in _HOSTS:
             break
-        # Takes a while, and leaves labels as they are.
-        elif found and type(step).__name__ != 'BorderWeights':
+        elif found and type(step).__name__ not in _LEAVE_LABELS:
             found.append(step)
     return found
 

@@ -9,7 +9,6 @@ The folder of a set::
 Frames are drawn one by one: nothing moves from one to the next.
 """
 import os
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,14 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from mmdense.datasets.synthetic.painting import smooth_noise
-from mmdense.datasets.writing import (
-    check_arguments,
-    check_choice,
-    default_workers,
-    sample_rng,
-    write_bytes,
-    write_set,
-)
+from mmdense.datasets.writing import make_set, sample_rng, write_bytes
 
 SEQUENCES = dict(train='01', val='02')
 # Grey levels of noise, against 40 of a cell's relief.
@@ -58,15 +50,8 @@ def make_cell_set(out: str | os.PathLike,
         ValueError: If an argument is out of range, or the folder holds
             anything other than this set.
     """
-    workers = default_workers() if workers is None else workers
-    check_arguments(train, val, size, seed, workers)
-    check_choice('difficulty', difficulty, DIFFICULTIES)
-    arguments = dict(
-        kind='cells', train=train, val=val, size=[int(s) for s in size],
-        seed=seed, difficulty=difficulty)
-    return write_set(out, arguments,
-                     partial(_draw, tuple(size), seed, difficulty),
-                     _describe, workers)
+    return make_set(out, 'cells', _draw, DIFFICULTIES, train, val, size, seed,
+                    difficulty, workers)
 
 
 def _draw(size, seed, difficulty, out, split, index):
@@ -78,10 +63,6 @@ def _draw(size, seed, difficulty, out, split, index):
                            cells)):
         write_bytes(out / path, cv2.imencode('.tif', picture)[1])
     return {}
-
-
-def _describe(out, parts):
-    """Write nothing: the files of the samples are the whole set."""
 
 
 def cell_frame(rng: np.random.Generator, size: tuple[int, int],

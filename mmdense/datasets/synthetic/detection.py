@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from mmdense.datasets.synthetic.coco import coco_content
 from mmdense.datasets.synthetic.objects import (
     DIFFICULTIES,
     VOC_CLASSES,
@@ -27,9 +28,7 @@ from mmdense.datasets.synthetic.objects import (
     object_scene,
 )
 from mmdense.datasets.writing import (
-    check_arguments,
-    check_choice,
-    default_workers,
+    make_set,
     run_lengths,
     sample_name,
     sample_rng,
@@ -37,7 +36,6 @@ from mmdense.datasets.writing import (
     write_jpeg,
     write_json,
     write_lines,
-    write_set,
 )
 
 
@@ -68,19 +66,13 @@ def make_detection_set(out: str | os.PathLike,
         ValueError: If an argument is out of range, or the folder holds
             anything other than this set.
     """
-    workers = default_workers() if workers is None else workers
-    check_arguments(train, val, size, seed, workers)
-    check_choice('difficulty', difficulty, DIFFICULTIES)
     classes = check_classes(classes)
-    arguments = dict(
-        kind='detection', train=train, val=val, size=[int(s) for s in size],
-        seed=seed, difficulty=difficulty, classes=classes)
-    draw = partial(_draw, tuple(size), seed, difficulty, classes)
-    return write_set(out, arguments, draw, partial(_describe, classes),
-                     workers)
+    return make_set(out, 'detection', partial(_draw, classes), DIFFICULTIES,
+                    train, val, size, seed, difficulty, workers,
+                    finish=partial(_describe, classes), classes=classes)
 
 
-def _draw(size, seed, difficulty, classes, out, split, index):
+def _draw(classes, size, seed, difficulty, out, split, index):
     rng = sample_rng(seed, split, index)
     image, things = object_scene(rng, size, difficulty, index, classes)
     name = sample_name(split, index)
@@ -138,32 +130,8 @@ def _describe(classes, out, parts):
 
 
 def _coco(classes, samples):
-    images, annotations = [], []
-    for sample in samples:
-        height, width = sample['size']
-        images.append(
-            dict(
-                id=int(sample['name']),
-                file_name=f'{sample["name"]}.jpg',
-                height=height,
-                width=width))
-        for thing in sample['instances']:
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=int(sample['name']),
-                    category_id=thing['label'] + 1,
-                    iscrowd=0,
-                    bbox=thing['box'],
-                    area=thing['area'],
-                    segmentation=thing['mask']))
     categories = [
         dict(id=number, name=name, supercategory='thing')
         for number, name in enumerate(classes, 1)
     ]
-    return dict(
-        info=dict(description='synthetic things'),
-        licenses=[],
-        images=images,
-        annotations=annotations,
-        categories=categories)
+    return coco_content('synthetic things', samples, categories)

@@ -8,7 +8,6 @@ The folder of a set, which for ``image`` and ``label`` is that of ISBI 2012::
     {train,val}/instance/0.png ...   16 bits: 0 membrane, then one id a cell
 """
 import os
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,13 +16,11 @@ from scipy.spatial import cKDTree
 
 from mmdense.datasets.synthetic.painting import smooth_noise
 from mmdense.datasets.writing import (
-    check_arguments,
     check_choice,
     check_image_size,
-    default_workers,
+    make_set,
     sample_rng,
     write_png,
-    write_set,
 )
 
 # gap: how far membranes fade in places; bodies: mitochondria and vesicles per
@@ -61,18 +58,12 @@ def make_membrane_set(out: str | os.PathLike,
         ValueError: If an argument is out of range, or the folder holds
             anything other than this set.
     """
-    workers = default_workers() if workers is None else workers
-    check_arguments(train, val, size, seed, workers)
-    check_choice('difficulty', difficulty, DIFFICULTIES)
+    check_image_size(size)
     if size[0] * size[1] / CELL_AREA > 20000:
         raise ValueError(f'size must be at most {20000 * CELL_AREA} pixels, '
                          f'so that 16-bit ids number all cells, got {size}')
-    arguments = dict(
-        kind='membranes', train=train, val=val, size=[int(s) for s in size],
-        seed=seed, difficulty=difficulty)
-    return write_set(out, arguments,
-                     partial(_draw, tuple(size), seed, difficulty),
-                     _describe, workers)
+    return make_set(out, 'membranes', _draw, DIFFICULTIES, train, val, size,
+                    seed, difficulty, workers)
 
 
 def _draw(size, seed, difficulty, out, split, index):
@@ -83,10 +74,6 @@ def _draw(size, seed, difficulty, out, split, index):
                                 instance=cells).items():
         write_png(out / split / folder / f'{index}.png', picture)
     return {}
-
-
-def _describe(out, parts):
-    """Write nothing: the files of the samples are the whole set."""
 
 
 def membrane_slice(rng: np.random.Generator, size: tuple[int, int],

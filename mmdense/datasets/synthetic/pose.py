@@ -12,13 +12,13 @@ from 0; MPII's count from 1, as that format does.
 """
 import io
 import os
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from scipy.io import savemat
 
+from mmdense.datasets.synthetic.coco import coco_content
 from mmdense.datasets.synthetic.figure import (
     COCO_JOINTS,
     COCO_SKELETON,
@@ -33,16 +33,13 @@ from mmdense.datasets.synthetic.painting import (
 )
 from mmdense.datasets.synthetic.placed import Placed
 from mmdense.datasets.writing import (
-    check_arguments,
-    check_choice,
-    default_workers,
+    make_set,
     run_lengths,
     sample_name,
     sample_rng,
     write_bytes,
     write_jpeg,
     write_json,
-    write_set,
 )
 
 UPRIGHT = ('stand', 'walk', 'raise', 'hips', 'reach')
@@ -88,14 +85,8 @@ def make_pose_set(out: str | os.PathLike, train: int = 1000, val: int = 200,
         ValueError: If an argument is out of range, or the folder holds
             anything other than this set.
     """
-    workers = default_workers() if workers is None else workers
-    check_arguments(train, val, size, seed, workers)
-    check_choice('difficulty', difficulty, DIFFICULTIES)
-    arguments = dict(
-        kind='pose', train=train, val=val, size=[int(s) for s in size],
-        seed=seed, difficulty=difficulty)
-    return write_set(out, arguments, partial(_draw, tuple(size), seed,
-                                             difficulty), _describe, workers)
+    return make_set(out, 'pose', _draw, DIFFICULTIES, train, val, size, seed,
+                    difficulty, workers, finish=_describe)
 
 
 def _draw(size, seed, difficulty, out, split, index):
@@ -103,7 +94,7 @@ def _draw(size, seed, difficulty, out, split, index):
     image, people = pose_scene(rng, size, difficulty, index)
     name = sample_name(split, index)
     write_jpeg(out / 'images' / f'{name}.jpg', image)
-    return dict(name=name, size=list(size), people=people)
+    return dict(name=name, size=list(size), instances=people)
 
 
 def pose_scene(rng: np.random.Generator, size: tuple[int, int],
@@ -251,45 +242,24 @@ def _describe(out, parts):
 
 
 def _coco(samples):
-    images, annotations = [], []
-    for sample in samples:
-        height, width = sample['size']
-        images.append(
-            dict(
-                id=int(sample['name']),
-                file_name=f'{sample["name"]}.jpg',
-                height=height,
-                width=width))
-        for person in sample['people']:
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=int(sample['name']),
-                    category_id=1,
-                    iscrowd=0,
-                    bbox=person['box'],
-                    area=person['area'],
-                    segmentation=person['mask'],
-                    num_keypoints=sum(v > 0 for _, _, v in person['coco']),
-                    keypoints=[
-                        value for x, y, v in person['coco']
-                        for value in (x, y, int(v))
-                    ]))
+    def joints(person):
+        return dict(
+            num_keypoints=sum(v > 0 for _, _, v in person['coco']),
+            keypoints=[
+                value for x, y, v in person['coco']
+                for value in (x, y, int(v))
+            ])
+
     category = dict(
         id=1, name='person', supercategory='person', keypoints=COCO_JOINTS,
         skeleton=COCO_SKELETON)
-    return dict(
-        info=dict(description='synthetic people'),
-        licenses=[],
-        images=images,
-        annotations=annotations,
-        categories=[category])
+    return coco_content('synthetic people', samples, [category], joints)
 
 
 def _mpii(samples):
     people = []
     for sample in samples:
-        for person in sample['people']:
+        for person in sample['instances']:
             x, y, w, h = person['box']
             people.append(
                 dict(
@@ -305,7 +275,9 @@ def _mpii(samples):
 
 def _mpii_mat(samples):
     """Return MPII's ground truth for evaluation, people last: (16, 2, N)."""
-    people = [person for sample in samples for person in sample['people']]
+    people = [
+        person for sample in samples for person in sample['instances']
+    ]
     joints = np.array([p['mpii'] for p in people],
                       float).reshape(-1, len(MPII_JOINTS), 3)
     heads = np.array([p['head'] for p in people], float).reshape(-1, 2, 2)

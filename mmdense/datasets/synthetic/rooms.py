@@ -18,12 +18,10 @@ import numpy as np
 
 from mmdense.datasets.synthetic.painting import smooth_noise
 from mmdense.datasets.writing import (
-    check_arguments,
-    check_choice,
-    default_workers,
+    make_set,
     sample_rng,
     write_bytes,
-    write_set,
+    write_lines,
 )
 
 # Levels of noise of 255.
@@ -57,18 +55,11 @@ def make_room_set(out: str | os.PathLike,
         ValueError: If an argument is out of range or the folder holds
             anything but this set.
     """
-    workers = default_workers() if workers is None else workers
-    check_arguments(train, val, size, seed, workers)
-    check_choice('difficulty', difficulty, DIFFICULTIES)
-    arguments = dict(
-        kind='rooms', train=train, val=val, size=[int(s) for s in size],
-        seed=seed, difficulty=difficulty)
-    return write_set(out, arguments,
-                     partial(_draw, tuple(size), seed, difficulty, train),
-                     _describe, workers)
+    return make_set(out, 'rooms', partial(_draw, train), DIFFICULTIES, train,
+                    val, size, seed, difficulty, workers, finish=_describe)
 
 
-def _draw(size, seed, difficulty, train, out, split, index):
+def _draw(train, size, seed, difficulty, out, split, index):
     image, depth, label = room(
         sample_rng(seed, split, index), size, difficulty)
     name = f'{index + (split == "val") * train:05d}'
@@ -81,8 +72,7 @@ def _draw(size, seed, difficulty, train, out, split, index):
 
 def _describe(out, parts):
     for split, file in (('train', 'train.txt'), ('val', 'test.txt')):
-        names = ''.join(f'{part["name"]}\n' for part in parts[split])
-        write_bytes(out / file, names.encode())
+        write_lines(out / file, [part['name'] for part in parts[split]])
 
 
 def room(rng: np.random.Generator, size: tuple[int, int],

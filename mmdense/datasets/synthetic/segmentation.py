@@ -24,15 +24,12 @@ from mmdense.datasets.synthetic.objects import (
     object_scene,
 )
 from mmdense.datasets.writing import (
-    check_arguments,
-    check_choice,
-    default_workers,
+    make_set,
     sample_name,
     sample_rng,
     write_jpeg,
     write_lines,
     write_png,
-    write_set,
 )
 
 RIM = 255
@@ -80,16 +77,10 @@ def make_segmentation_set(out: str | os.PathLike,
         ValueError: If an argument is out of range, or the folder holds
             anything other than this set.
     """
-    workers = default_workers() if workers is None else workers
-    check_arguments(train, val, size, seed, workers)
-    check_choice('difficulty', difficulty, DIFFICULTIES)
     classes = check_classes(classes)
-    arguments = dict(
-        kind='segmentation', train=train, val=val,
-        size=[int(s) for s in size], seed=seed, difficulty=difficulty,
-        classes=classes)
-    draw = partial(_draw, tuple(size), seed, difficulty, classes)
-    return write_set(out, arguments, draw, _describe, workers)
+    return make_set(out, 'segmentation', partial(_draw, classes),
+                    DIFFICULTIES, train, val, size, seed, difficulty, workers,
+                    finish=_describe, classes=classes)
 
 
 def label_map(size: tuple[int, int], things: list[tuple]) -> np.ndarray:
@@ -112,7 +103,7 @@ def label_map(size: tuple[int, int], things: list[tuple]) -> np.ndarray:
     return labels
 
 
-def _draw(size, seed, difficulty, classes, out, split, index):
+def _draw(classes, size, seed, difficulty, out, split, index):
     rng = sample_rng(seed, split, index)
     image, things = object_scene(rng, size, difficulty, index, classes)
     name = sample_name(split, index)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mmdense.ops import backend
-from mmdense.ops.adaptive_dilated_conv2d import reference
+from mmdense.ops.adaptive_dilated_conv2d import exported, reference
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -104,13 +104,14 @@ def adaptive_dilated_conv2d(x: Tensor,
         if not backend.eager(x, weight, rate, bias):
             return _forward(*arguments)
         return _Eager.apply(*arguments)
+    form = exported if backend.exporting() else reference
     if not autocast:
-        return reference.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
-                                                 padding, dilation, groups)
+        return form.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
+                                            padding, dilation, groups)
     # Or the convolutions inside would round the sampled values.
     with torch.autocast(device, enabled=False):
-        return reference.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
-                                                 padding, dilation, groups)
+        return form.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
+                                            padding, dilation, groups)
 
 
 def _refuse(error: type[Exception], wanted: str, got) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from mmdense.ops import backend
-from mmdense.ops.channel_shift import reference
+from mmdense.ops.channel_shift import exported, reference
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -51,7 +51,8 @@ def channel_shift(x: Tensor, offset: Tensor) -> Tensor:
     offset = offset.expand(x.shape[0], x.shape[1], 2)
     wanted = backend.asked()
     if backend.select(x, wanted) == 'reference':
-        return reference.channel_shift(x, offset)
+        form = exported if backend.exporting() else reference
+        return form.channel_shift(x, offset)
     return _forward(x, offset, wanted)
 
 

@@ -50,16 +50,10 @@ val_dataloader = dict(
         data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
         pipeline=test_pipeline))
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    val_dataloader,
     dataset=dict(
-        type='BaseSegDataset',
-        data_root='data/camvid',
-        metainfo=metainfo,
-        data_prefix=dict(img_path='images/test', seg_map_path='labels/test'),
-        pipeline=test_pipeline))
+        val_dataloader['dataset'],
+        data_prefix=dict(img_path='images/test', seg_map_path='labels/test')))
 val_evaluator = dict(
     type='IoUMetric', iou_metrics=['mIoU'], ignore_index=void)
 test_evaluator = val_evaluator
