@@ -104,7 +104,9 @@ def adaptive_dilated_conv2d(x: Tensor,
         if not backend.eager(x, weight, rate, bias):
             return _forward(*arguments)
         return _Eager.apply(*arguments)
-    form = exported if backend.exporting() else reference
+    # Only shifts of whole maps have a form of their own for other runtimes.
+    whole = rate.dim() == 2
+    form = exported if whole and backend.exporting() else reference
     if not autocast:
         return form.adaptive_dilated_conv2d(x, weight, rate, bias, stride,
                                             padding, dilation, groups)
