@@ -120,7 +120,9 @@ def kernels() -> dict:
     # No -march: a wheel must run on other machines than this one, so the
     # kernels choose their instruction set when they run. OpenMP's library is
     # not linked: torch has loaded one, and two would fight for the cores.
-    flags = ['-O3', '-g0']
+    # Compilers may compute both sides of a choice: nobody reads the flags that
+    # an operation on a value that is not taken leaves.
+    flags = ['-O3', '-g0', '-fno-trapping-math']
     # Objects of another torch would be taken for up to date.
     macros = [('MMDENSE_BUILT_FOR', name)]
     if sys.platform == 'linux':

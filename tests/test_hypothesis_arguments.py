@@ -55,15 +55,18 @@ HEIGHT = st.integers(2, 7)
     st.integers(0, 3), st.integers(1, 3), SIZE, SIZE, st.integers(1, 3),
     st.sampled_from([1, 3, 5]), st.sampled_from([1, 3]), st.integers(1, 3),
     st.integers(0, 4), st.integers(1, 3), st.integers(0, 99), DTYPES,
-    st.booleans(), st.booleans())
+    st.booleans(), st.booleans(), st.booleans())
 def test_adaptive_convolution_is_its_reference(n, groups, h, w, out, kh, kw,
                                                stride, padding, dilation,
-                                               seed, dtype, bias, last):
+                                               seed, dtype, bias, last,
+                                               pixels):
     x = tensor((n, 2 * groups, h, w), seed, dtype)
     if last:
         x = x.contiguous(memory_format=torch.channels_last)
     weight = tensor((out * groups, 2, kh, kw), seed + 1, dtype)
-    rate = tensor((n, groups), seed + 2).abs() * 3
+    size = [max(1, (s + 2 * padding - dilation * (k - 1) - 1) // stride + 1)
+            for s, k in ((h, kh), (w, kw))] if pixels else []
+    rate = tensor((n, groups, *size), seed + 2).abs() * 3
     b = tensor((out * groups, ), seed + 3, dtype) if bias else None
     arguments = (b, stride, padding, dilation, groups)
     try:

@@ -302,7 +302,7 @@ def test_kernels_and_crops(kernel, corner, middle):
 
 
 def test_a_scale_adaptive_convolution_is_those_of_its_rates():
-    pytest.importorskip('mmcv')
+    pytest.importorskip('mmengine')
     scale_adaptive()
 
 

@@ -1,15 +1,13 @@
 """Scale-adaptive convolution, with which the ADC paper compares."""
 import torch
-from mmcv.ops import deform_conv2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdense.arguments import check_map, check_pair, check_positive
 from mmdense.modules.adaptive_dilated_conv import read_old_bias
+from mmdense.ops import adaptive_dilated_conv2d
+from mmdense.ops.adaptive_dilated_conv2d.reference import output_size
 from mmdense.registry import MODELS
-
-# Samples mmcv unrolls at a time, at most; it must divide the batch.
-STEP = 32
 
 
 class PixelRateConv2d(nn.Module):
@@ -45,11 +43,14 @@ class PixelRateConv2d(nn.Module):
             x (Tensor): (N, C_in, H, W).
 
         Returns:
-            Tensor: (N, 1, H_out, W_out), the map ``conv`` would give.
+            Tensor: (N, 1, H_out, W_out), the map ``conv`` would give;
+            float32 under autocast too, since positions are read off it.
         """
-        rate = F.conv2d(x, self.weight, self.offset, self.stride,
-                        self.padding, self.dilation) + 1
-        return rate.relu()
+        with torch.autocast(x.device.type, enabled=False):
+            rate = F.conv2d(
+                x.to(self.weight.dtype), self.weight, self.offset,
+                self.stride, self.padding, self.dilation) + 1
+            return rate.relu()
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         read_old_bias(state_dict, prefix)
@@ -63,9 +64,10 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
     A convolution of the layer's own kernel, stride and dilation (weight zero
     and bias one at first, ReLU after it) gives the rate map; output pixel
     ``p`` then reads tap ``i`` of every channel at ``rate[p]`` times its
-    nominal distance from the middle tap, which is a deformable convolution
-    whose offsets are ``(rate - 1) * dilation * (i, j)``. At rate 1 it is the
-    convolution it replaces, whose parameter names and shapes it keeps.
+    nominal distance from the middle tap:
+    :func:`mmdense.ops.adaptive_dilated_conv2d` with one rate a position. At
+    rate 1 it is the convolution it replaces, whose parameter names and shapes
+    it keeps.
 
     Source: Zhang et al., Scale-Adaptive Convolutions for Scene Parsing
     (ICCV 2017), as Luo et al., Adaptive Dilated Convolution, Sections III-C
@@ -110,13 +112,6 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
             raise ValueError('ScaleAdaptiveConv2d: kernel_size must be odd, '
                              f'got {self.kernel_size}')
         self.rate_regression = PixelRateConv2d(self)
-        rows, columns = (
-            (torch.arange(k) - k // 2) * d
-            for k, d in zip(self.kernel_size, self.dilation, strict=True))
-        # (dy, dx) of each tap, the order mmcv's offsets have.
-        taps = torch.stack(torch.meshgrid(rows, columns, indexing='ij'), -1)
-        self.register_buffer(
-            'taps', taps.reshape(1, -1, 1, 1).float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve at the rates regressed from ``x`` itself.
@@ -128,39 +123,13 @@ class ScaleAdaptiveConv2d(nn.Conv2d):
             Tensor: (N, C_out, H_out, W_out), the size ``nn.Conv2d`` gives.
         """
         check_map(x, self.in_channels)
-        sides = self._out_sides(x)
-        if min(sides) < 1:
+        size = output_size(x.shape[2:], self.kernel_size, self.stride,
+                           self.padding, self.dilation)
+        if min(size) < 1:
             raise ValueError(
                 'ScaleAdaptiveConv2d: x with its padding must cover the '
                 f'kernel, got x {tuple(x.shape)} with {self}')
-        if not len(x):
-            return super().forward(x)
-        rate = self.rate_regression(x)  # (N, 1, H_out, W_out)
-        offset = (rate - 1) * self.taps
-        half = offset.dtype in (torch.float16, torch.bfloat16)
-        if half:
-            offset = offset.float()  # what mmcv then computes in
-        # mmcv takes no map smaller than the kernel, however wide the padding.
-        # Zeros at the end change nothing: there are zeros outside the map.
-        short = [max(0, k - side) for k, side in zip(
-            self.kernel_size, x.shape[2:], strict=True)]
-        if any(short):
-            x = F.pad(x, (0, short[1], 0, short[0]))
-            more = [a - b for a, b in zip(
-                self._out_sides(x), sides, strict=True)]
-            offset = F.pad(offset, (0, more[1], 0, more[0]))
-        out = deform_conv2d(x, offset.contiguous(), self.weight, self.stride,
-                            self.padding, self.dilation, self.groups, 1, False,
-                            max(n for n in range(1, STEP + 1)
-                                if len(x) % n == 0))
-        if any(short):
-            out = out[..., :sides[0], :sides[1]]
-        if half:
-            out = out.to(self.weight.dtype)
-        return out if self.bias is None else out + self.bias[:, None, None]
-
-    def _out_sides(self, x: Tensor) -> list[int]:
-        return [(side + 2 * p - d * (k - 1) - 1) // s + 1
-                for side, p, d, k, s in zip(
-                    x.shape[2:], self.padding, self.dilation,
-                    self.kernel_size, self.stride, strict=True)]
+        return adaptive_dilated_conv2d(x, self.weight,
+                                       self.rate_regression(x), self.bias,
+                                       self.stride, self.padding,
+                                       self.dilation, self.groups)

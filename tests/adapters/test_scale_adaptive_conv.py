@@ -3,7 +3,21 @@ import pytest
 import torch
 from torch import nn
 
-from mmdense.adapters.scale_adaptive_conv import ScaleAdaptiveConv2d
+from mmdense.ops import available_backends, use_backend, why_unavailable
+
+pytest.importorskip('mmengine')
+
+from mmdense.adapters.scale_adaptive_conv import (  # noqa: E402
+    ScaleAdaptiveConv2d,
+)
+
+
+@pytest.fixture(autouse=True, params=['reference', 'cpu'])
+def backend(request):
+    if request.param not in available_backends():
+        pytest.skip(why_unavailable(request.param))
+    with use_backend(request.param):
+        yield
 
 
 def inputs():
@@ -44,6 +58,54 @@ def test_each_pixel_has_its_own_rate():
     # Column 2 (rate 3) reads columns -1, 2, 5; column 1 (rate 2) -1, 1, 3.
     out = layer(x)[0, 0, 0]
     torch.testing.assert_close(out[1:3], torch.tensor([400., 200.]))
+
+
+@pytest.mark.parametrize('setting', [
+    dict(kernel_size=3, padding=1),
+    dict(kernel_size=3, padding=2, dilation=2, stride=2, groups=2),
+    dict(kernel_size=(1, 5), padding=(0, 3), stride=(2, 1), bias=False),
+])
+def test_it_is_the_deformable_convolution_of_its_rates(setting):
+    library = pytest.importorskip('torchvision.ops')
+    layer = ScaleAdaptiveConv2d(4, 6, **setting).double()
+    x = inputs().double().requires_grad_()
+    with torch.no_grad():
+        layer.rate_regression.weight.normal_(0, 0.1)
+
+    def offset(rate):
+        taps = torch.stack(torch.meshgrid(*(
+            (torch.arange(k) - k // 2) * d
+            for k, d in zip(layer.kernel_size, layer.dilation, strict=True)),
+            indexing='ij'), -1)
+        return (rate - 1) * taps.reshape(1, -1, 1, 1)
+
+    results = []
+    for out in (layer(x), library.deform_conv2d(
+            x, offset(layer.rate_regression(x)), layer.weight, layer.bias,
+            layer.stride, layer.padding, layer.dilation)):
+        inner = [x, *layer.parameters()]
+        results.append((out, *torch.autograd.grad(out.square().sum(), inner)))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_rates_stay_float32_under_autocast():
+    layer = ScaleAdaptiveConv2d(4, 4, 3, padding=1)
+    nn.init.constant_(layer.rate_regression.offset, 0.3)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert layer.rate_regression(inputs()).eq(1.3).all()
+        assert layer(inputs()).dtype == torch.bfloat16
+
+
+def test_an_empty_batch_gives_an_empty_map():
+    layer = ScaleAdaptiveConv2d(4, 6, 3, stride=2)
+    assert layer(inputs()[:0]).shape == (0, 6, 4, 3)
+
+
+def test_a_map_smaller_than_the_kernel_is_refused():
+    layer = ScaleAdaptiveConv2d(4, 4, 3)
+    with pytest.raises(ValueError, match='x with its padding must cover'):
+        layer(inputs()[:, :, :2])
 
 
 def test_the_rates_learn():

@@ -131,7 +131,7 @@ def test_table_3_has_the_rivals_at_the_same_places(name, layer, own):
     missing, unexpected = rival.load_state_dict(
         plain.state_dict(), strict=False)
     assert unexpected == [] and all(f'.{own}.' in key for key in missing)
-    # mmcv's operator wants maps no smaller than its kernel.
+    # mmcv's operator, of 'dc', wants maps no smaller than its kernel.
     x = torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     rival.eval(), plain.eval()
     with torch.no_grad():

@@ -3,6 +3,9 @@
 Two oracles: torchvision's deformable convolution, with offsets built from the
 rates, and the form with one rate for the whole map, where that is constant.
 """
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -68,12 +71,18 @@ CASES = {
 SMALL = [name for name, case in CASES.items() if case.channels < 10]
 
 
-@pytest.fixture(params=['reference'])
+@pytest.fixture(params=['reference', 'cpu'])
 def backend(request):
     if request.param not in available_backends():
         pytest.skip(why_unavailable(request.param))
     with use_backend(request.param):
         yield request.param
+
+
+@pytest.fixture
+def cpu_kernel():
+    if 'cpu' not in available_backends():
+        pytest.skip(why_unavailable('cpu'))
 
 
 def draw(*shape, seed=0):
@@ -270,6 +279,9 @@ def test_layout_in_memory_changes_nothing(backend, layout, name):
         for t in (x, weight, rate, bias)])
     got = run(case, (x, weight, rate, bias))
     assert_all_close(got, expected, rtol=1e-9, atol=1e-9)
+    if layout == 'channels last' and backend == 'cpu':
+        for result in got[:2]:
+            assert result.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize('dtype', [
@@ -319,7 +331,50 @@ def test_one_gradient_can_be_asked_for_alone(backend, needed, name):
     torch.testing.assert_close(alone, every[1 + needed])
 
 
+@pytest.mark.parametrize('name', [
+    'blocks end unevenly', 'rates off the vectors',
+    'depthwise, a rate a channel', 'groups of whole vectors'])
+def test_bits_depend_neither_on_the_run_nor_on_threads(cpu_kernel, name):
+    case = CASES[name]
+    tensors = [t.float() for t in operands(case)]
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 1, 3):
+            torch.set_num_threads(threads)
+            results.append(run(case, tensors))
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('level', ['default', 'avx2'])
+def test_lower_instruction_sets_give_the_same_answers(cpu_kernel, level):
+    done = subprocess.run([
+        sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
+        __file__, '-k', 'cpu and (match or near_float64) or bits_depend'
+    ],
+                          env=os.environ | {'ATEN_CPU_CAPABILITY': level},
+                          capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
 # ---- A real operator
+
+
+@pytest.mark.parametrize('name', ['axes differ', 'groups', 'depthwise'])
+@pytest.mark.parametrize('layout', [
+    torch.contiguous_format, torch.channels_last])
+def test_opcheck(cpu_kernel, name, layout):
+    case = CASES[name]
+    tensors = [t.float().requires_grad_() for t in operands(case)]
+    tensors[0] = tensors[0].detach().to(
+        memory_format=layout).requires_grad_()
+    sizes = [list(s) for s in case.arguments[:3]] + [case.groups]
+    operator = torch.ops.mmdense.adaptive_dilated_conv2d.default
+    torch.library.opcheck(operator, (*tensors, *sizes, 'auto'))
 
 
 class Layer(torch.nn.Module):

@@ -9,6 +9,7 @@
 #include <optional>
 #include <tuple>
 
+#include "cpu_pixelwise_plan.h"
 #include "cpu_plan.h"
 #include "cpu_sets.h"
 
@@ -84,7 +85,8 @@ Shape make_shape(const at::Tensor& x, const at::Tensor& weight,
                  const at::Tensor& rate, at::IntArrayRef stride,
                  at::IntArrayRef padding, at::IntArrayRef dilation,
                  int64_t groups) {
-  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && rate.dim() == 2 &&
+  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 &&
+                  (rate.dim() == 2 || rate.dim() == 4) &&
                   stride.size() == 2 && padding.size() == 2 &&
                   dilation.size() == 2 && groups > 0 &&
                   x.size(1) == weight.size(1) * groups &&
@@ -208,6 +210,8 @@ at::Tensor pack_weight16(Forward16& f, const at::Tensor& weight) {
   return packed;
 }
 
+#include "cpu_pixelwise_call.h"
+
 at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
                        const at::Tensor& rate,
                        const std::optional<at::Tensor>& bias,
@@ -230,6 +234,10 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight,
     if (has_bias) out.add_(bias->view({-1, 1, 1}));
     return out.to(x.scalar_type());
   }
+  if (rate.dim() == 4)
+    return pixelwise_forward(
+        s, x, weight, rate,
+        has_bias ? bias->contiguous().to(dtype) : at::Tensor());
   bool products16 = x.scalar_type() == at::kBFloat16 && !is_depthwise(s) &&
                     kernels16().forward;
   at::Tensor xc = planes(x, dtype),
@@ -291,6 +299,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
               "adaptive_dilated_conv2d_backward_cpu: grad must be like the "
               "output, and output_mask three flags, got ", grad.sizes(), " ",
               grad.scalar_type(), " and ", output_mask.size());
+  if (rate.dim() == 4 && grad.numel() > 0 && s.cin > 0)
+    return pixelwise_backward(s, grad, x, weight, rate, output_mask[0],
+                              output_mask[1], output_mask[2]);
   auto contiguous = at::MemoryFormat::Contiguous;
   auto dtype = rate.scalar_type();
   at::Tensor grad_x, grad_weight, grad_rate, by_channel;
@@ -356,9 +367,12 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(
     });
   }
   if (output_mask[2])
-    grad_rate = by_channel.view({s.batch, s.rates, s.channels() / s.rates})
-                    .sum(-1)
-                    .to(rate.scalar_type());
+    grad_rate = rate.dim() == 4
+                    ? at::zeros_like(rate)
+                    : by_channel
+                          .view({s.batch, s.rates, s.channels() / s.rates})
+                          .sum(-1)
+                          .to(rate.scalar_type());
   if (output_mask[0]) grad_x = give_back(grad_x, x);
   if (output_mask[1]) grad_weight = grad_weight.to(x.scalar_type());
   return {grad_x, grad_weight, grad_rate};

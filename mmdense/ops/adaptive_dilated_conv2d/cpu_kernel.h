@@ -124,3 +124,4 @@ void backward(const Backward<T>& f, char* buffer, int64_t first,
 }
 
 #include "cpu_depthwise.h"
+#include "cpu_pixelwise.h"

@@ -19,6 +19,7 @@
 
 #include <string>
 
+#include "cpu_pixelwise_plan.h"
 #include "cpu_plan.h"
 
 #ifdef __GNUC__
@@ -160,13 +161,19 @@ struct Kernels {
   void (*depthwise_forward)(const Forward<T>&, char*, int64_t, int64_t);
   void (*depthwise_backward)(const Backward<T>&, char*, int64_t, int64_t);
   void (*transpose)(int64_t, int64_t, const T*, int64_t, T*, int64_t);
+  void (*pixel_forward)(const PixelCall<T>&, char*, int64_t, int64_t);
+  void (*pixel_input)(const PixelCall<T>&, char*, int64_t, int64_t);
+  void (*pixel_tiles)(const PixelCall<T>&, T*, int64_t, int64_t);
+  void (*pixel_weight)(const PixelCall<T>&, char*, int64_t, int64_t);
 };
 
 #define MMDENSE_KERNELS(set)                                  \
   {                                                           \
     set::forward<T>, set::backward<T>,                        \
         set::depthwise_forward<T>, set::depthwise_backward<T>, \
-        set::transpose<T>                                     \
+        set::transpose<T>, set::pixel_forward<T>,             \
+        set::pixel_input<T>, set::pixel_tiles<T>,             \
+        set::pixel_weight<T>                                  \
   }
 
 // PyTorch's own choice, so that ATEN_CPU_CAPABILITY=default or avx2 lowers

@@ -98,8 +98,7 @@ def adaptive_dilated_conv2d(x: Tensor,
     rate = rate.to(torch.float64 if x.dtype ==
                    torch.float64 else torch.float32)
     wanted = backend.asked()
-    # No kernel has a rate for every position yet.
-    if rate.dim() == 2 and backend.select(x, wanted) != 'reference':
+    if backend.select(x, wanted) != 'reference':
         arguments = (x, weight, rate, bias, stride, padding, dilation, groups,
                      wanted)
         if not backend.eager(x, weight, rate, bias):

@@ -1,6 +1,7 @@
 """The adaptive dilated convolution on a GPU: implicit GEMM over samples.
 
-No columns in memory, no atomics: results repeat bit for bit. Checked under
+No columns in memory, no atomics: results repeat bit for bit (the gradient of
+the input excepted, with a rate for every position). Checked under
 Triton's interpreter and compiled for sm_90; NOT yet run or timed on a GPU.
 README.md of this folder says how, and what to try first on a GPU.
 """
@@ -10,6 +11,9 @@ from torch import Tensor
 from mmdense.ops.adaptive_dilated_conv2d.triton.forward_kernel import forward
 from mmdense.ops.adaptive_dilated_conv2d.triton.input_kernels import (
     input_and_rate,
+)
+from mmdense.ops.adaptive_dilated_conv2d.triton.pixelwise_kernel import (
+    input_and_rate as input_and_pixel_rate,
 )
 from mmdense.ops.adaptive_dilated_conv2d.triton.tiles import check_size
 from mmdense.ops.adaptive_dilated_conv2d.triton.weight_kernel import (
@@ -23,7 +27,10 @@ __all__ = ['backward', 'forward']
 def backward(grad: Tensor, x: Tensor, weight: Tensor, rate: Tensor, stride,
              padding, dilation, groups: int, output_mask
              ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of ``x``, ``weight`` and ``rate``; no atomics.
+    """Gradients of ``x``, ``weight`` and ``rate``.
+
+    No atomics, unless every position has its rate: then those of ``x`` are
+    added up in no fixed order.
 
     Args:
         grad (Tensor): (N, C_out, H_out, W_out), dtype of ``x``.
@@ -57,7 +64,9 @@ def backward(grad: Tensor, x: Tensor, weight: Tensor, rate: Tensor, stride,
     grad_x = grad_weight = grad_rate = None
     with on_device_of(x):
         if needs_x or needs_rate:
-            grad_x, grad_rate = input_and_rate(
+            gradients = (input_and_pixel_rate
+                         if rate.dim() == 4 else input_and_rate)
+            grad_x, grad_rate = gradients(
                 grad, x, weight, rate, stride, padding, dilation, groups,
                 needs_x, needs_rate)
         if needs_weight:

@@ -9,6 +9,7 @@ from mmdense.ops.adaptive_dilated_conv2d.triton.sampling import (
     channels_of,
     planes_of,
     positions_of,
+    rates_of,
     sample_tap,
     tile_dot,
 )
@@ -48,7 +49,8 @@ def _forward_kernel(x, weight, rate, bias, out, channels, outputs, height,
                     width, out_height, out_width, in_group, out_group,
                     rate_groups, stride_y, stride_x, start_y, start_x,
                     dilation_y, dilation_x, tiles, blocks, KH: tl.constexpr,
-                    KW: tl.constexpr, BIAS: tl.constexpr, DOT: tl.constexpr,
+                    KW: tl.constexpr, BIAS: tl.constexpr,
+                    PIXELS: tl.constexpr, DOT: tl.constexpr,
                     PRECISION: tl.constexpr, BLOCK_OUT: tl.constexpr,
                     BLOCK_IN: tl.constexpr, BLOCK_P: tl.constexpr):
     program = tl.program_id(0)
@@ -60,8 +62,8 @@ def _forward_kernel(x, weight, rate, bias, out, channels, outputs, height,
         BLOCK_P)
     row, column = row[None, :], column[None, :]
     o, in_out = channels_of(block, outputs, out_group, DOT, BLOCK_OUT)
-    per_rate = channels // rate_groups
     area = height * width
+    out_area = out_height * out_width
     first = weight + o.to(tl.int64) * (KH * KW) * in_group
     acc = tl.zeros([BLOCK_OUT, BLOCK_P], tl.float32)
     if DOT:
@@ -69,11 +71,11 @@ def _forward_kernel(x, weight, rate, bias, out, channels, outputs, height,
             inner = start + tl.arange(0, BLOCK_IN)
             in_in = inner < in_group
             c = block // tl.cdiv(out_group, BLOCK_OUT) * in_group + inner
-            r = tl.load(
-                rate + n * rate_groups + c // per_rate, mask=in_in, other=0.0)
+            r = rates_of(rate, n, channels, rate_groups, c, in_in, position,
+                         in_tile, out_area, PIXELS)
             acc = _forward_channels(
                 acc,
-                planes_of(x, n, channels, c, area)[:, None], r[:, None],
+                planes_of(x, n, channels, c, area)[:, None], r,
                 first[:, None] + inner[None, :],
                 in_out[:, None] & in_in[None, :], row, column,
                 in_in[:, None] & in_tile[None, :], height, width, dilation_y,
@@ -81,11 +83,11 @@ def _forward_kernel(x, weight, rate, bias, out, channels, outputs, height,
     else:
         for inner in range(in_group):
             c = o // out_group * in_group + inner
-            r = tl.load(
-                rate + n * rate_groups + c // per_rate, mask=in_out, other=0.0)
+            r = rates_of(rate, n, channels, rate_groups, c, in_out, position,
+                         in_tile, out_area, PIXELS)
             acc = _forward_channels(
                 acc,
-                planes_of(x, n, channels, c, area)[:, None], r[:, None],
+                planes_of(x, n, channels, c, area)[:, None], r,
                 first[:, None] + inner, in_out[:, None], row, column,
                 in_out[:, None] & in_tile[None, :], height, width, dilation_y,
                 dilation_x, in_group, KH, KW, DOT, PRECISION)
@@ -93,7 +95,7 @@ def _forward_kernel(x, weight, rate, bias, out, channels, outputs, height,
         constant = tl.load(bias + o, mask=in_out, other=0.0)
         acc += constant.to(tl.float32)[:, None]
     tl.store(
-        planes_of(out, n, outputs, o, out_height * out_width)[:, None] +
+        planes_of(out, n, outputs, o, out_area)[:, None] +
         position[None, :],
         acc.to(out.dtype.element_ty),
         mask=in_out[:, None] & in_tile[None, :])
@@ -107,7 +109,7 @@ def forward(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
         x (Tensor): (N, C, H, W), float32, float16 or bfloat16. Read as
             contiguous: another layout is copied first.
         weight (Tensor): (C_out, C / groups, k_h, k_w), dtype of ``x``.
-        rate (Tensor): (N, g), float32.
+        rate (Tensor): (N, g) or (N, g, H_out, W_out), float32.
         bias (Tensor, optional): (C_out,).
         stride (Sequence[int]): Rows, columns; so are padding and dilation.
         padding (Sequence[int]): Zeros before and after each axis.
@@ -155,6 +157,7 @@ def forward(x: Tensor, weight: Tensor, rate: Tensor, bias: Tensor | None,
             KH=kernel[0],
             KW=kernel[1],
             BIAS=bias is not None,
+            PIXELS=rate.dim() == 4,
             DOT=dot,
             PRECISION=precision(x),
             **tile,

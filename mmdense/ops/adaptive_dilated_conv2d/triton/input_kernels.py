@@ -29,28 +29,12 @@ SLICE = 32 * 2**20
 
 
 @triton.jit
-def _products_kernel(grad, x, weight, rate, products, slopes, first_n,
-                     first_block, channels, outputs, height, width,
-                     out_height, out_width, in_group, out_group, rate_groups,
-                     stride_y, stride_x, start_y, start_x, dilation_y,
-                     dilation_x, tiles, blocks, KH: tl.constexpr,
-                     KW: tl.constexpr, NEEDS_X: tl.constexpr,
-                     NEEDS_RATE: tl.constexpr, DOT: tl.constexpr,
-                     PRECISION: tl.constexpr, BLOCK_OUT: tl.constexpr,
-                     BLOCK_IN: tl.constexpr, BLOCK_P: tl.constexpr):
-    """``W^T grad`` of one tap; its share of the gradient of the rate."""
-    program = tl.program_id(0)
-    tap = program % (KH * KW)
-    tile = program // (KH * KW) % tiles
-    local_block = program // (KH * KW) // tiles % blocks
-    local_n = program // (KH * KW) // tiles // blocks
-    n = first_n + local_n
-    block = first_block + local_block
-    position, in_tile, row, column = positions_of(
-        tile, out_height, out_width, stride_y, stride_x, start_y, start_x,
-        BLOCK_P)
-    c, in_in = channels_of(block, channels, in_group, DOT, BLOCK_IN)
-    out_area = out_height * out_width
+def products_of(grad, weight, n, block, tap, c, in_in, position, in_tile,
+                outputs, out_area, in_group, out_group, KH: tl.constexpr,
+                KW: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
+                BLOCK_OUT: tl.constexpr, BLOCK_IN: tl.constexpr,
+                BLOCK_P: tl.constexpr):
+    """``W^T grad`` of one tap: (input channels, positions)."""
     # Weights lie as (outputs, taps, channels of a group).
     line = (KH * KW) * in_group
     first = weight + (tap * in_group + c % in_group)[:, None]
@@ -83,6 +67,35 @@ def _products_kernel(grad, x, weight, rate, products, slopes, first_n,
                 mask=in_in[:, None] & in_tile[None, :],
                 other=0.0).to(tl.float32)
             acc += taps * g
+    return acc
+
+
+@triton.jit
+def _products_kernel(grad, x, weight, rate, products, slopes, first_n,
+                     first_block, channels, outputs, height, width,
+                     out_height, out_width, in_group, out_group, rate_groups,
+                     stride_y, stride_x, start_y, start_x, dilation_y,
+                     dilation_x, tiles, blocks, KH: tl.constexpr,
+                     KW: tl.constexpr, NEEDS_X: tl.constexpr,
+                     NEEDS_RATE: tl.constexpr, DOT: tl.constexpr,
+                     PRECISION: tl.constexpr, BLOCK_OUT: tl.constexpr,
+                     BLOCK_IN: tl.constexpr, BLOCK_P: tl.constexpr):
+    """``W^T grad`` of one tap; its share of the gradient of the rate."""
+    program = tl.program_id(0)
+    tap = program % (KH * KW)
+    tile = program // (KH * KW) % tiles
+    local_block = program // (KH * KW) // tiles % blocks
+    local_n = program // (KH * KW) // tiles // blocks
+    n = first_n + local_n
+    block = first_block + local_block
+    position, in_tile, row, column = positions_of(
+        tile, out_height, out_width, stride_y, stride_x, start_y, start_x,
+        BLOCK_P)
+    c, in_in = channels_of(block, channels, in_group, DOT, BLOCK_IN)
+    out_area = out_height * out_width
+    acc = products_of(grad, weight, n, block, tap, c, in_in, position,
+                      in_tile, outputs, out_area, in_group, out_group, KH, KW,
+                      DOT, PRECISION, BLOCK_OUT, BLOCK_IN, BLOCK_P)
     mask = in_in[:, None] & in_tile[None, :]
     if NEEDS_X:
         slot = (local_n.to(tl.int64) * blocks +

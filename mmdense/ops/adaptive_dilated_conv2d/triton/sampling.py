@@ -30,7 +30,8 @@ def _corners(plane, rate, row, column, mask, height, width, step_y, step_x,
 
     ``plane`` and ``rate`` are (channels, 1), ``row`` and ``column`` (1,
     positions): whatever depends on one of them alone is computed once, and
-    an element costs two additions for its place, two for its address.
+    an element costs two additions for its place, two for its address. With
+    rates (channels, positions), one for every position, nothing is shared.
     An axis without FRACTION is the middle tap's: its step is zero.
     """
     rest_y, rest_x = 0.0, 0.0
@@ -145,6 +146,23 @@ def channels_of(block, channels, per_group, DOT: tl.constexpr,
         channel = block * BLOCK + tl.arange(0, BLOCK)
         exists = channel < channels
     return channel, exists
+
+
+@triton.jit
+def rates_of(rate, n, channels, rate_groups, c, exists, position, in_tile,
+             area, PIXELS: tl.constexpr):
+    """Rates of channels: (channels, 1), or with PIXELS (channels, positions).
+    """
+    # Channel c belongs to group floor(c * g / C): neighbours share.
+    group = n.to(tl.int64) * rate_groups + c // (channels // rate_groups)
+    if PIXELS:
+        rates = tl.load(
+            rate + (group * area)[:, None] + position[None, :],
+            mask=exists[:, None] & in_tile[None, :],
+            other=0.0)
+    else:
+        rates = tl.load(rate + group, mask=exists, other=0.0)[:, None]
+    return rates
 
 
 @triton.jit

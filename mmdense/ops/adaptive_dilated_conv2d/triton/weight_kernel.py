@@ -8,6 +8,7 @@ from mmdense.ops.adaptive_dilated_conv2d.triton.sampling import (
     channels_of,
     planes_of,
     positions_of,
+    rates_of,
     sample_tap,
     tile_dot,
 )
@@ -27,9 +28,10 @@ def _weight_kernel(grad, x, rate, parts, batch, channels, outputs, height,
                    width, out_height, out_width, in_group, out_group,
                    rate_groups, stride_y, stride_x, start_y, start_x,
                    dilation_y, dilation_x, tiles, blocks, in_blocks, share,
-                   KH: tl.constexpr, KW: tl.constexpr, DOT: tl.constexpr,
-                   PRECISION: tl.constexpr, BLOCK_OUT: tl.constexpr,
-                   BLOCK_IN: tl.constexpr, BLOCK_P: tl.constexpr):
+                   KH: tl.constexpr, KW: tl.constexpr, PIXELS: tl.constexpr,
+                   DOT: tl.constexpr, PRECISION: tl.constexpr,
+                   BLOCK_OUT: tl.constexpr, BLOCK_IN: tl.constexpr,
+                   BLOCK_P: tl.constexpr):
     """One tap's weight gradient over one share of the positions."""
     program = tl.program_id(0)
     tap = program % (KH * KW)
@@ -46,7 +48,7 @@ def _weight_kernel(grad, x, rate, parts, batch, channels, outputs, height,
         c = o // out_group * in_group + in_block
         in_in = in_out
         acc = tl.zeros([BLOCK_OUT, BLOCK_P], tl.float32)
-    per_rate = channels // rate_groups
+    out_area = out_height * out_width
     last = tl.minimum((part + 1) * share, batch * tiles)
     for step in range(part * share, last):
         n = step // tiles
@@ -54,16 +56,16 @@ def _weight_kernel(grad, x, rate, parts, batch, channels, outputs, height,
             step % tiles, out_height, out_width, stride_y, stride_x, start_y,
             start_x, BLOCK_P)
         g = tl.load(
-            planes_of(grad, n, outputs, o, out_height * out_width)[:, None] +
+            planes_of(grad, n, outputs, o, out_area)[:, None] +
             position[None, :],
             mask=in_out[:, None] & in_tile[None, :],
             other=0.0)
-        r = tl.load(
-            rate + n * rate_groups + c // per_rate, mask=in_in, other=0.0)
+        r = rates_of(rate, n, channels, rate_groups, c, in_in, position,
+                     in_tile, out_area, PIXELS)
         plane = planes_of(x, n, channels, c, height * width)
         # (channels, positions); the product needs its transpose.
         mask = in_in[:, None] & in_tile[None, :]
-        sample = sample_tap(plane[:, None], r[:, None], row[None, :],
+        sample = sample_tap(plane[:, None], r, row[None, :],
                              column[None, :], mask, height, width, dilation_y,
                              dilation_x, tap, KH, KW)
         if DOT:
@@ -124,6 +126,7 @@ def weight_gradient(grad: Tensor, x: Tensor, rate: Tensor, weight_shape,
         share=share,
         KH=kernel[0],
         KW=kernel[1],
+        PIXELS=rate.dim() == 4,
         DOT=dot,
         PRECISION=precision(x),
         **tile,
