@@ -251,7 +251,13 @@ def test_no_break_in_the_graph_of_a_loss_is_ours(method):
         assert not Path(where.filename).is_relative_to(ours), where
 
 
-@pytest.mark.parametrize('method', SMALL)
+# Without an instruction for bfloat16 a step of these takes seconds.
+SLOW = ('hrnet_v1', 'hrnet_v2', 'centernet')
+
+
+@pytest.mark.parametrize('method', [
+    pytest.param(method, marks=pytest.mark.slow if method in SLOW else [])
+    for method in SMALL])
 def test_mmengines_wrapper_trains(method, monkeypatch):
     """In bfloat16, on a CPU, which it takes for a GPU here."""
     from mmengine.optim.optimizer import amp_optimizer_wrapper

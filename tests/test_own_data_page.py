@@ -2,17 +2,15 @@
 
 The network is narrower, the training shorter; all else is the page's.
 """
-import functools
-import importlib.util
 import json
 import re
 import shutil
 from pathlib import Path
 
 import cv2
-import mmengine
 import numpy as np
 import pytest
+from by_path import load_tool
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
@@ -28,23 +26,6 @@ NARROW = {
     'model.backbone.base_channels': 2,
     'model.decode_head.in_channels': 2
 }
-
-
-def tool(name):
-    spec = importlib.util.spec_from_file_location(
-        f'{name}_of_page', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-@pytest.fixture(autouse=True, scope='module')
-def each_model_index_is_read_once():
-    """mmengine reads all of a host's for every `host::` base."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load',
-                      functools.cache(mmengine.load))
-        yield
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +55,7 @@ def test_from_nothing_to_the_classes_of_a_large_picture(
         config, capsys):
     ids = cv2.imread('data/own/train/instance/0.png', cv2.IMREAD_UNCHANGED)
     assert ids.dtype == np.uint16 and ids.max() > 9
-    assert tool('check_data')([config]) == 0
+    assert load_tool('check_data').main([config]) == 0
     assert capsys.readouterr().out == '0 faults in 2 data sets\n'
 
     recipe = load_config(config, NARROW)
@@ -93,7 +74,7 @@ def test_from_nothing_to_the_classes_of_a_large_picture(
     picture = cv2.imread('data/own/large.png')
     tile = recipe.model.test_cfg.tile
     assert picture.shape[0] > tile[0] and picture.shape[1] > tile[1]
-    assert tool('predict')([
+    assert load_tool('predict').main([
         config, 'work_dirs/OWN/iter_2.pth', 'data/own/large.png', '--out',
         'work_dirs/drawn', '--json', '--cfg-options',
         *(f'{key}={value}' for key, value in NARROW.items())
@@ -135,5 +116,5 @@ def test_what_can_go_wrong_is_named(config, capsys, fault, message):
         ids.unlink()
     elif fault == 'swapped':
         label.write_bytes(ids.read_bytes())
-    assert tool('check_data')([config, *options.get(fault, ())]) == 1
+    assert load_tool('check_data').main([config, *options.get(fault, ())]) == 1
     assert message in capsys.readouterr().out

@@ -1,12 +1,11 @@
 """mmengine's pure-Python configs, whose types are classes, go everywhere."""
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from by_path import load_tool
 from mmengine.config import Config
 from mmengine.runner import save_checkpoint
 
@@ -19,7 +18,6 @@ from mmdense.networks import exporting
 from mmdense.networks.config_types import name_types, type_name
 from mmdense.networks.trained import load_network
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = '''
 from mmcv.transforms import LoadImageFromFile, Resize
 from mmengine.optim import OptimWrapper
@@ -97,14 +95,6 @@ def test_registered_classes_are_named_and_others_stay(given):
     assert config.norm.type is torch.nn.BatchNorm2d
 
 
-def main_of(name):
-    spec = importlib.util.spec_from_file_location(
-        f'{name}_tool', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 def test_every_tool_takes_a_pure_python_config(given, tmp_path, capsys):
     path, checkpoint, images = given
     config = networks.load_config(path, {'model.test_cfg.mode': 'whole'})
@@ -127,12 +117,13 @@ def test_every_tool_takes_a_pure_python_config(given, tmp_path, capsys):
             feature_maps=[checkpoint, str(images / '1.png'), '--module',
                           'decode_head', '--out', str(out / 'maps.png')],
     ).items():
-        assert main_of(name)([path, *words]) == 0, (
+        assert load_tool(name).main([path, *words]) == 0, (
             name, capsys.readouterr().err)
     found = json.loads((out / 'predictions.json').read_text())
     assert found['names'] == ['ground', 'cell'] and not found['skipped']
     pixels = cv2.imread(str(images / '1.png'))
     array = mmdense.predict(path, checkpoint, pixels)
     assert array.images[0]['instances'] == found['images'][0]['instances']
-    assert main_of('convert_classifier')([path, checkpoint, 'x.pth']) == 2
+    convert = load_tool('convert_classifier').main
+    assert convert([path, checkpoint, 'x.pth']) == 2
     assert 'EfficientNetLite, got ResNetV1c' in capsys.readouterr().err

@@ -22,7 +22,7 @@ def ours():
         yield
 
 
-@pytest.mark.skipif(COMPILED is None, reason='wants a compiled mmcv')
+@pytest.mark.skipif(COMPILED is None, reason='needs a compiled mmcv')
 @pytest.mark.parametrize(
     'name, dtype',
     [(name, dtype) for name, (_, _, dtypes) in CASES.items()

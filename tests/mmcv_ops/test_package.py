@@ -22,7 +22,7 @@ def loaded_names():
     """Every name that mmcv/ops/*.py loads from mmcv._ext."""
     spec = importlib.util.find_spec('mmcv')
     if spec is None:
-        pytest.skip('wants mmcv or mmcv-lite')
+        pytest.skip('needs mmcv or mmcv-lite')
     names = set()
     for path in (Path(spec.origin).parent / 'ops').glob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -44,7 +44,7 @@ def test_no_name_is_in_both_tables():
 def test_arguments_have_the_compiled_names():
     compiled = compiled_operators()
     if compiled is None:
-        pytest.skip('wants a compiled mmcv')
+        pytest.skip('needs a compiled mmcv')
     for function in package.table.SUPPORTED:
         signature = compiled[function.__name__].__doc__.split('->')[0]
         assert list(inspect.signature(function).parameters) == re.findall(

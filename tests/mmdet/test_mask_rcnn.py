@@ -7,7 +7,6 @@ import shutil
 import time
 from pathlib import Path
 
-import mmengine
 import numpy as np
 import pytest
 import torch
@@ -39,15 +38,9 @@ def mmdet_scope():
         yield
 
 
-model_index = functools.cache(mmengine.load)
-
-
 @functools.cache
 def parsed(path):
-    # mmengine reads all of mmdet's model index for every `mmdet::` base.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', model_index)
-        return Config.fromfile(path)
+    return Config.fromfile(path)
 
 
 def load(name):

@@ -3,7 +3,6 @@ import copy
 import functools
 from pathlib import Path
 
-import mmengine
 import numpy as np
 import pytest
 import torch
@@ -36,15 +35,9 @@ def mmseg_scope():
         yield
 
 
-model_index = functools.cache(mmengine.load)
-
-
 @functools.cache
 def parsed(name):
-    # mmengine reads all of mmseg's model index for every `mmseg::` base.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', model_index)
-        return Config.fromfile(CONFIGS / f'{name}.py')
+    return Config.fromfile(CONFIGS / f'{name}.py')
 
 
 def load(name):

@@ -3,7 +3,6 @@ import functools
 import warnings
 from pathlib import Path
 
-import mmengine
 import numpy as np
 import pytest
 import torch
@@ -68,13 +67,7 @@ def mmseg_scope():
 
 @functools.cache
 def parsed(name):
-    # mmengine reads all of mmseg's model index for every `mmseg::` base.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.utils.load', model_index)
-        return Config.fromfile(CONFIGS / f'{name}.py')
-
-
-model_index = functools.cache(mmengine.load)
+    return Config.fromfile(CONFIGS / f'{name}.py')
 
 
 def config(name):

@@ -200,7 +200,7 @@ print('equal')
 
 
 @pytest.mark.skipif(
-    torch.__version__ < (2, 5), reason='wants a later triton than 3.0')
+    torch.__version__ < (2, 5), reason='needs a later triton than 3.0')
 def test_the_gpu_kernels_run_under_the_interpreter(monkeypatch):
     # In a process of its own: the interpreter is chosen at Triton's import.
     pytest.importorskip('triton')

@@ -251,7 +251,7 @@ def widest(name):
 def record():
     compiled = compiled_operators()
     if compiled is None:
-        raise SystemExit('wants a compiled mmcv')
+        raise SystemExit('this needs a compiled mmcv')
     arrays = {}
     with answered_by(compiled):
         for name in CASES:

@@ -1,14 +1,13 @@
 """tools/benchmark.py measures what it says, and refuses what it cannot."""
 import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 from mmdense.analysis.benchmarks import networks as network_benchmark
 from mmdense.networks import load_config
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
 default_scope = 'mmseg'
 norm_cfg = dict(type='BN')
@@ -28,11 +27,7 @@ crop_size = (32, 48)
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'benchmark_tool', ROOT / 'tools' / 'benchmark.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark')
 
 
 @pytest.fixture(scope='module')

@@ -1,20 +1,13 @@
 """The benchmark of the stand-in operators runs beside a compiled mmcv."""
-import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 from mmcv_ops_cases import compiled_operators
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(*arguments):
-    spec = importlib.util.spec_from_file_location(
-        'benchmark_mmcv_ops', ROOT / 'tools' / 'benchmark_mmcv_ops.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main(list(arguments))
+    return load_tool('benchmark_mmcv_ops').main(list(arguments))
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +19,7 @@ def threads():
 
 def test_prints_a_row_for_each_operator_and_size(capsys):
     if compiled_operators() is None:
-        pytest.skip('wants a compiled mmcv')
+        pytest.skip('needs a compiled mmcv')
     import mmcv.ops.deform_conv
     before = mmcv.ops.deform_conv.ext_module
     main('--sizes', '1x2x4x3', '--repeats', '1')
@@ -40,6 +33,6 @@ def test_prints_a_row_for_each_operator_and_size(capsys):
 def test_wants_the_compiled_mmcv():
     pytest.importorskip('mmcv.ops')
     if compiled_operators() is not None:
-        pytest.skip('wants mmcv-lite with the stand-in')
+        pytest.skip('needs mmcv-lite with the stand-in')
     with pytest.raises(SystemExit, match='mmcv must be the compiled one'):
         main()

@@ -1,22 +1,15 @@
 """The benchmark of the operators runs, and refuses what it cannot measure."""
-import importlib.util
 import json
 import os
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from by_path import load_tool
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'benchmark_ops_tool', ROOT / 'tools' / 'benchmark_ops.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('benchmark_ops')
 
 
 def test_every_cheap_row_runs_and_is_written(tool, tmp_path, capsys):

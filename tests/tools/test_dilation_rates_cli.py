@@ -1,10 +1,10 @@
 """tools/dilation_rates.py on a small pose network and synthetic people."""
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 pytest.importorskip('mmpose')
 pytest.importorskip('matplotlib')
@@ -20,11 +20,7 @@ CONFIG = (
 
 @pytest.fixture(scope='module')
 def tool():
-    path = ROOT / 'tools' / 'dilation_rates.py'
-    spec = importlib.util.spec_from_file_location('dilation_rates_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('dilation_rates')
 
 
 @pytest.fixture(scope='module')

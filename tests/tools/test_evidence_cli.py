@@ -1,20 +1,14 @@
 """The command around mmdense.analysis.evidence."""
 import functools
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'evidence.py'
+from by_path import load_tool
 
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('evidence_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('evidence')
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 from mmdense.networks import build_model, exporting, load_config
 
@@ -98,11 +99,7 @@ needs_export = pytest.mark.skipif(
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'export_tool', ROOT / 'tools' / 'export.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('export')
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """tools/feature_maps.py draws what a module puts out."""
-import importlib.util
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from by_path import load_tool
 from torch import nn
 
 from mmdense.analysis import feature_maps
@@ -18,11 +18,7 @@ CONFIG = (ROOT / 'configs' / 'mmpose' / 'flattenet' /
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'feature_maps_tool', ROOT / 'tools' / 'feature_maps.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('feature_maps')
 
 
 @pytest.fixture(scope='module')

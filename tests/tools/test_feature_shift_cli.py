@@ -1,10 +1,10 @@
 """The feature shift tool writes its pictures and names what is wrong."""
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 pytest.importorskip('mmpose')
 
@@ -26,12 +26,7 @@ SMALL = {
 
 @pytest.fixture(scope='module')
 def tool():
-    sys.path.insert(0, str(ROOT / 'tools'))
-    try:
-        import feature_shift
-    finally:
-        sys.path.pop(0)
-    return feature_shift
+    return load_tool('feature_shift')
 
 
 @pytest.fixture(scope='module')

@@ -1,5 +1,4 @@
 """tools/predict.py draws and writes what each host's own functions say."""
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from by_path import load_tool
 from PIL import Image
 
 from mmdense.datasets import make_pose_set
@@ -27,11 +27,7 @@ SEEN = dict(
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'predict_tool', ROOT / 'tools' / 'predict.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('predict')
 
 
 @pytest.fixture(scope='module')

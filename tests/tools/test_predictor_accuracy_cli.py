@@ -1,10 +1,10 @@
 """The table of accuracies by predictor, and what it refuses."""
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 
 pytest.importorskip('mmpose')
 
@@ -19,12 +19,7 @@ CONFIG = (CONFIGS / 'spatial_shortcut' /
 
 @pytest.fixture(scope='module')
 def tool():
-    sys.path.insert(0, str(ROOT / 'tools'))
-    try:
-        import predictor_accuracy
-    finally:
-        sys.path.pop(0)
-    return predictor_accuracy
+    return load_tool('predictor_accuracy')
 
 
 @pytest.fixture(scope='module')

@@ -5,21 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_path import load_tool
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location(
-        'publish_model_tool', ROOT / 'tools' / 'publish_model.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('publish_model')
 
 
 class Network(BaseModel):
