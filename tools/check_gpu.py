@@ -4,11 +4,12 @@
     python tools/check_gpu.py --only tests: --budget 240
     python tools/check_gpu.py --rehearse              on a CPU, small sizes
 
-Three parts: every Triton test of tests/ops on the device; values and gradients
-of both operators against the reference in bfloat16, float16 and float32; and
-the speed table, over cuDNN's convolution, torchvision's and mmcv's deformable
-convolutions, a copy and grid_sample. torch, Triton and pytest are enough, no
-OpenMMLab: `PYTHONPATH=. python3 tools/check_gpu.py` in a checkout.
+Three parts: every Triton test of tests/ops on the device; values and
+gradients of both operators against the reference, in bfloat16, float16,
+float32 and TF32; and the speed table, over cuDNN's convolution, torchvision's
+and mmcv's deformable convolutions, a copy and grid_sample. torch, Triton and
+pytest are enough, no OpenMMLab: `PYTHONPATH=. python3 tools/check_gpu.py` in a
+checkout.
 
 Each item runs in a process that may crash or hang without harm to the others.
 Files are written after every item. What the budget has no time for is left

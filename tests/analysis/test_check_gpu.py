@@ -1,8 +1,11 @@
 """The check of a GPU keeps to its budget, and survives what it runs."""
 import contextlib
 import json
+import subprocess
+import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from mmdense.analysis.benchmarks.check_gpu import (
 )
 from mmdense.analysis.benchmarks.rows import Size
 
+ROOT = Path(__file__).resolve().parents[2]
 # Stands for the process that runs items: each name says what happens.
 WORKER = '''
 import json, os, sys, time
@@ -168,13 +172,14 @@ def cpu_kernels(monkeypatch):
 
 
 CPU = torch.device('cpu')
+FLOAT = accuracy.PRECISIONS['float32']
 
 
 @pytest.mark.parametrize('case', accuracy.SMALL, ids=str)
 def test_right_kernels_keep_every_tolerance(cpu_kernels, case, monkeypatch):
     # Nine samples: more than one chunk of the reference.
-    for dtype in accuracy.TOLERANCES:
-        result = accuracy.measure(case, 9, dtype, CPU)
+    for precision in accuracy.PRECISIONS.values():
+        result = accuracy.measure(case, 9, precision, CPU)
         assert result['status'] == 'ok', result
         assert set(result['errors']) == {
             'out', 'x', *(('offset', ) if case.operator == 'channel_shift' else
@@ -193,7 +198,7 @@ def test_one_wrong_tensor_fails(cpu_kernels, monkeypatch, wrong):
         return found
 
     monkeypatch.setattr(accuracy, 'with_gradients', spoilt)
-    result = accuracy.measure(accuracy.SMALL[0], 2, torch.float32, CPU)
+    result = accuracy.measure(accuracy.SMALL[0], 2, FLOAT, CPU)
     assert result['status'] == 'failed'
     large = [name for name, error in result['errors'].items() if error > 1e-4]
     assert large == [wrong]
@@ -207,8 +212,17 @@ def test_a_value_that_is_no_number_is_an_error():
 
 def test_a_result_that_does_not_repeat_fails(cpu_kernels, monkeypatch):
     monkeypatch.setattr(accuracy.torch, 'equal', lambda *_: False)
-    result = accuracy.measure(accuracy.SMALL[2], 1, torch.float32, CPU)
+    result = accuracy.measure(accuracy.SMALL[2], 1, FLOAT, CPU)
     assert result['status'] == 'failed' and not result['repeats']
+
+
+def test_every_kernel_that_is_timed_is_compared_first():
+    names = accuracy.items(torch.device('cuda'), 64, False)
+    for dtype in 'bfloat16', 'float32', 'tf32':
+        for size in '64x64x48', '128x32x24', '256x16x12', '512x8x6':
+            assert f'adaptive_dilated_conv2d {size}, {dtype}' in names
+    for dtype in 'bfloat16', 'float16', 'float32':
+        assert f'channel_shift 512x64x48, {dtype}' in names
 
 
 def test_the_table_has_every_width_and_precision():
@@ -234,7 +248,6 @@ def test_an_item_of_speed_gives_its_rows(cpu_kernels, monkeypatch):
 
 
 def test_a_peer_that_is_not_installed_is_skipped(cpu_kernels, monkeypatch):
-    import sys
     monkeypatch.setitem(sys.modules, 'mmcv.ops', None)
     items = speed.items(CPU, 1, True)
     result = items[f'mmcv deform_conv2d, {speed.SMALL}']()
@@ -253,3 +266,11 @@ def test_a_worker_takes_the_package_of_its_plan(monkeypatch, tmp_path):
     with pytest.raises(RuntimeError) as error:
         worker.hello()
     assert 'the wrong one' not in str(error.value)
+
+
+def test_a_machine_without_openmmlab_is_enough():
+    code = ('import sys\n'
+            'for name in ("mmengine", "mmcv", "mmpose", "mmseg", "mmdet"):\n'
+            '    sys.modules[name] = None\n'
+            'import mmdense.analysis.benchmarks.check_gpu.worker')
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)

@@ -6,19 +6,33 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmdense.analysis.benchmarks.rows import RESNET, SHIFT, Size
+from mmdense.analysis.benchmarks.rows import RESNET, SHIFT, Setting, Size
 from mmdense.ops import adaptive_dilated_conv2d, channel_shift, use_backend
 from mmdense.ops.adaptive_dilated_conv2d import reference as conv_reference
 from mmdense.ops.channel_shift import reference as shift_reference
 
-# The largest difference there may be, as a share of the largest value of the
-# same tensor. Half precisions: inputs, samples and the products behind the
-# gradient of x are rounded once each, to 11 and 8 bits.
-TOLERANCES = {
-    torch.bfloat16: 3e-2,
-    torch.float16: 4e-3,
-    torch.float32: 2e-5,
-}
+
+class Precision(NamedTuple):
+    """How an operator computes, and how exact it has to be.
+
+    Attributes:
+        dtype (torch.dtype): Of the maps.
+        tolerance (float): The largest difference there may be, as a share of
+            the largest value of the same tensor.
+        tf32 (bool): Whether float32 products may round their factors.
+    """
+    dtype: torch.dtype
+    tolerance: float
+    tf32: bool = False
+
+
+# In half precision samples, outputs and the products behind the gradient of x
+# are rounded once each: to 8 bits, or to 11 as TF32 has.
+PRECISIONS = dict(
+    bfloat16=Precision(torch.bfloat16, 3e-2),
+    float16=Precision(torch.float16, 4e-3),
+    float32=Precision(torch.float32, 2e-5),
+    tf32=Precision(torch.float32, 4e-3, tf32=True))
 # Samples whose float64 reference fits into a small GPU's memory.
 CHUNK = 8
 SHARED = ('weight', )
@@ -127,7 +141,7 @@ def largest_error(got: Tensor, wanted: Tensor) -> float:
     return float(error.nan_to_num(nan=torch.inf))
 
 
-def measure(case: Case, batch: int, dtype: torch.dtype,
+def measure(case: Case, batch: int, precision: Precision,
             device: torch.device) -> dict:
     """Compare an operator's values and gradients with the reference.
 
@@ -135,8 +149,9 @@ def measure(case: Case, batch: int, dtype: torch.dtype,
         dict: ``status`` ``'ok'`` or ``'failed'``; ``errors`` by tensor;
         ``tolerance``; ``repeats``, whether a second run gave the same bits.
     """
-    inputs, grad = operands(case, batch, dtype, device)
-    with use_backend('triton'):
+    inputs, grad = operands(case, batch, precision.dtype, device)
+    setting = Setting(device, batch, 1, tf32=precision.tf32)
+    with use_backend('triton'), setting.products():
         got, again = (
             with_gradients(kernel_of(case), inputs, grad) for _ in range(2))
     wanted = reference_of(case, inputs, grad)
@@ -145,12 +160,11 @@ def measure(case: Case, batch: int, dtype: torch.dtype,
         for name, value in wanted.items()
     }
     repeats = all(torch.equal(got[name], again[name]) for name in got)
-    tolerance = TOLERANCES[dtype]
-    held = repeats and max(errors.values()) <= tolerance
+    held = repeats and max(errors.values()) <= precision.tolerance
     return dict(
         status='ok' if held else 'failed',
         errors=errors,
-        tolerance=tolerance,
+        tolerance=precision.tolerance,
         repeats=repeats)
 
 
@@ -158,7 +172,9 @@ def items(device: torch.device, batch: int,
           rehearse: bool) -> dict[str, Callable[[], dict]]:
     """Return every comparison by name, bfloat16 first."""
     return {
-        f'{case}, {str(dtype).removeprefix("torch.")}': partial(
-            measure, case, batch, dtype, device)
-        for dtype in TOLERANCES for case in (SMALL if rehearse else CASES)
+        f'{case}, {name}': partial(measure, case, batch, precision, device)
+        for name, precision in PRECISIONS.items()
+        for case in (SMALL if rehearse else CASES)
+        # Nothing is multiplied in a shift that TF32 would change.
+        if not (precision.tf32 and case.operator == 'channel_shift')
     }

@@ -136,15 +136,15 @@ class Worker:
 
     def _read(self, limit: float) -> dict:
         limit = max(min(limit, self.end - time.monotonic()), 0.1)
-        self.late = False
+        self.late, process = False, self.process
 
         def stop():
             self.late = True
-            self.process.kill()
+            process.kill()
 
         timer = threading.Timer(limit, stop)
         timer.start()
-        line = self.process.stdout.readline()
+        line = process.stdout.readline()
         timer.cancel()
         if line:
             return json.loads(line)
