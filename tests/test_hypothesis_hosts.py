@@ -942,7 +942,7 @@ def lite(net, given, seed):
     maps = net.eval()(x)
     assert [len(m[0]) for m in maps] == [
         (32, 16, 24)[k] for k in sorted(given['out_indices'])]
-    alone(lambda x: net(x)[-1], [x], maps[-1])
+    alone(lambda maps: net(*maps)[-1], [x], maps[-1])
 
 
 def boxes(rng, number=4):
