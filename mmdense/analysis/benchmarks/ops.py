@@ -24,6 +24,7 @@ from mmdense.analysis.benchmarks.peer_rows import (
     mmcv_conv,
     torchvision_conv,
 )
+from mmdense.analysis.benchmarks.pixel_rate_rows import pixel_rate_rows
 from mmdense.analysis.benchmarks.rows import Row, Setting
 from mmdense.analysis.benchmarks.shift_rows import grid_sample_rows, shift_rows
 from mmdense.ops import available_backends
@@ -40,6 +41,7 @@ ROWS = dict(
         deformable_rows, name='torchvision', deformable=torchvision_conv),
     mmcv=partial(deformable_rows, name='mmcv', deformable=mmcv_conv),
     dcls=dcls_rows,
+    pixel_rates=pixel_rate_rows,
     memory=memory_rows,
     shift=shift_rows,
     grid_sample=grid_sample_rows,
