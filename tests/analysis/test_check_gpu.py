@@ -274,3 +274,11 @@ def test_a_machine_without_openmmlab_is_enough():
             '    sys.modules[name] = None\n'
             'import mmdense.analysis.benchmarks.check_gpu.worker')
     subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+def test_a_slow_start_takes_no_share_from_what_comes_before_speed(run):
+    found = run(
+        budget=10, worker='import time\ntime.sleep(4)\n' + WORKER,
+        accuracy=['good 1'], speed=['good 2'])
+    assert [result.name for result in found.results] == ['good 1', 'good 2']
+    assert found.held

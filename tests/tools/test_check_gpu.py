@@ -23,7 +23,8 @@ ITEMS = ['accuracy: adaptive_dilated_conv2d 20x5x6, bfloat16',
 def rehearse(out, items, package=ROOT):
     """Run the tool with the package of a folder; its end and results."""
     done = subprocess.run(
-        [sys.executable, TOOL, '--rehearse', '--out', out, '--only', *items],
+        [sys.executable, TOOL, '--rehearse', '--budget', '3000', '--out', out,
+         '--only', *items],
         env=dict(os.environ, PYTHONPATH=str(package)),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     written = out / 'check_gpu.json'

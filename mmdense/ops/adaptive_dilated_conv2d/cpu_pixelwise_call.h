@@ -133,15 +133,13 @@ struct PixelOperands {
                 "a sample must have less than 2**31 values, and less than "
                 "2**28 along an axis with its padding, got ", x_.sizes());
     auto dtype = rate_.scalar_type();
+    rate_of = at::empty({plan.in.pitch()}, rate_.options().dtype(at::kInt));
+    plan.share_rates(s, rate_of.mutable_data_ptr<int32_t>());
     x = to_rows(x_, plan.in, dtype, 1);
     weight = weight_.to(dtype).contiguous();
     int64_t g = s.rates;
     rate = plan.shared ? rate_.contiguous()
                        : to_rows(rate_, {1, g, g, 0, 1}, dtype, 0);
-    rate_of = at::empty({plan.in.pitch()}, x_.options().dtype(at::kInt));
-    for (int64_t i = 0; i < plan.in.pitch(); ++i)
-      rate_of.mutable_data_ptr<int32_t>()[i] =
-          static_cast<int32_t>(plan.rate_of(s, i));
   }
 
   // (channel, tap, output), the right operand of the forward product; of a

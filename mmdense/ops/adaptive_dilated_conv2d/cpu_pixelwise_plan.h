@@ -50,18 +50,19 @@ struct PixelPlan {
     blocks = divide_up(in.padded, kChannels);
     block = round_up(divide_up(in.padded, blocks), lanes);
     blocks = divide_up(in.padded, block);
-    for (int64_t at = 0; at < in.pitch(); at += lanes)
-      for (int64_t i = 1; i < lanes; ++i)
-        if (rate_of(s, at + i) != rate_of(s, at)) shared = false;
   }
 
-  // The rate group of a channel's place in a row; of a place that is filled
-  // up, that of the slab's last channel.
-  int64_t rate_of(const Shape& s, int64_t place) const {
-    int64_t c = place % in.padded;
-    if (c >= in.channels) c = in.channels - 1;
-    c += place / in.padded * in.slab_step;
-    return c / (s.channels() / s.rates);
+  // Writes the rate group of every place in a row; of a place that is filled
+  // up, that of the slab's last channel. Settles `shared`.
+  void share_rates(const Shape& s, int32_t* rate_of) {
+    int64_t each = s.channels() / s.rates;
+    for (int64_t slab = 0; slab < in.slabs; ++slab)
+      for (int64_t c = 0; c < in.padded; ++c) {
+        int64_t real = c < in.channels ? c : in.channels - 1;
+        int32_t* to = rate_of + slab * in.padded + c;
+        *to = static_cast<int32_t>((slab * in.slab_step + real) / each);
+        if (c % lanes != 0 && *to != to[-1]) shared = false;
+      }
   }
   // Where the gradient of a rate is summed: one place a vector, or a channel.
   int64_t sums() const { return shared ? in.pitch() / lanes : in.pitch(); }

@@ -39,7 +39,8 @@ def adaptive_dilated_conv2d(x: Tensor,
     them and the rates stay float32. Positions are computed in float32
     (float64 for a float64 ``x``) always; on a CPU a float16 or bfloat16 call
     computes in float32 throughout and rounds the result. The result is
-    channels last if ``x`` is, else contiguous.
+    channels last if ``x`` is, else contiguous. Results repeat bit for bit,
+    except on a GPU the gradient of ``x`` with a rate for every position.
 
     Source: Adaptive Dilated Convolution, Section III, Equations 1 to 7.
     Departures: channel ``c`` has rate ``floor(c * g / C)`` where the paper

@@ -18,10 +18,13 @@ WORKER = ['-m', 'mmdense.analysis.benchmarks.check_gpu.worker']
 # Compilers take most of the time of accuracy and tests, so these run in
 # several processes at once. Speed has the machine to itself.
 PROCESSES = 4
-# Of the budget; what is left over then waits until speed is measured.
+# Of the time after the start; what is left over then waits until speed is
+# measured.
 BEFORE_SPEED = 0.55
-# Seconds an item may take; a kernel that hangs takes no longer.
+# Seconds an item may take; a kernel that hangs takes no longer. An interpreter
+# on a machine that does other things does.
 ITEM = 120
+INTERPRETED = 1200
 START = 300
 # Kept for stopping processes and writing files.
 RESERVE = 5
@@ -129,7 +132,7 @@ class Worker:
             self.hello()
         self.process.stdin.write(json.dumps([part, name]) + '\n')
         self.process.stdin.flush()
-        result = self._read(ITEM)
+        result = self._read(INTERPRETED if self.rehearse else ITEM)
         if result.pop('spoilt', False):
             self.close()
         return result
@@ -188,7 +191,6 @@ def _work(worker: Worker, waiting: deque, until: float,
                 status='left out' if over else 'failed', reason=str(error))
         note(Result(part, name, details.pop('status'),
                     time.monotonic() - start, details))
-    worker.close()
 
 
 def run(budget: float,
@@ -244,7 +246,8 @@ def run(budget: float,
                          f'item, got {only}')
     speed = deque(item for item in items if item[0] == 'speed')
     others = deque(item for item in items if item[0] != 'speed')
-    share = start + BEFORE_SPEED * budget if speed else end
+    now = time.monotonic()
+    share = now + BEFORE_SPEED * (end - now) if speed else end
     count = 1 if rehearse else min(PROCESSES, max((os.cpu_count() or 2) // 2,
                                                   1))
     workers = [first, *(Worker(rehearse, end) for _ in range(count - 1))]
@@ -258,6 +261,9 @@ def run(budget: float,
             thread.start()
         for thread in threads:
             thread.join()
+        # The first goes on: to start another takes time.
+        for hand in hands[1:]:
+            hand.close()
 
     try:
         together(others, share, workers)
