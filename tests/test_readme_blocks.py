@@ -272,7 +272,7 @@ def test_metrics_of_every_predictor_are_built(tmp_path):
     block = block_of('mmpose/spatial_shortcut',
                      'Accuracy by predictor (Table 2)')
     assert block.count('...') == 2
-    _, whole = own_configs(
+    _, whole, _ = own_configs(
         ROOT / 'configs/mmpose/spatial_shortcut/README.md')
     (tmp_path / 'whole.py').write_text(whole)
     block = block.replace('...', repr(str(annotations)))

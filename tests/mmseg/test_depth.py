@@ -208,7 +208,7 @@ def test_a_recipe_trains_and_tests_on_its_layout(
     assert {'val/mean_accuracy', 'val/frequency_weighted_iu'} <= set(scores)
     # A single image is read with its depth as well.
     runner.model.cfg = config
-    found = predict(runner.model, str(scene / 'images/a.jpg'), None)
+    found, = predict(runner.model, [str(scene / 'images/a.jpg')], [None])
     assert found.pred_sem_seg.data.shape == (1, 40, 60)
 
 
