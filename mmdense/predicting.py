@@ -81,16 +81,21 @@ def predict(
             message names it.
     """
     from mmdense.arguments import check_positive
-    from mmdense.networks import load_config, load_network, prediction
+    from mmdense.networks import (
+        load_config,
+        load_network,
+        prediction,
+        prediction_inputs,
+    )
 
     _check_paths(config=config, checkpoint=checkpoint)
     _check_paths(**({} if out is None else dict(out=out)))
     check_positive(batch_size=batch_size)
-    video = prediction.is_video(images)
+    video = prediction_inputs.is_video(images)
     if video:
-        prediction.open_video(images)
+        prediction_inputs.open_video(images)
     else:
-        sources = prediction.images_of(images)
+        sources = prediction_inputs.images_of(images)
     config = load_config(config, cfg_options)
     host = prediction.host_of(config)
     if boxes is not None:
@@ -98,7 +103,7 @@ def predict(
             got = 'a video' if video else f'one of {config.default_scope}'
             raise ValueError('boxes must go with images and a config of '
                              f'mmpose, got {got}')
-        boxes = prediction.boxes_of(boxes, len(sources))
+        boxes = prediction_inputs.boxes_of(boxes, len(sources))
     model = load_network(config, str(checkpoint), device)
     out = None if out is None else Path(out)
     options = dict(

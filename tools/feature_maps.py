@@ -17,7 +17,12 @@ import cv2
 
 from mmdense.analysis import feature_maps
 from mmdense.command_line import one_line_errors
-from mmdense.networks import add_cfg_options, load_config, prediction
+from mmdense.networks import (
+    add_cfg_options,
+    load_config,
+    prediction,
+    prediction_inputs,
+)
 from mmdense.networks.trained import load_network
 
 
@@ -55,7 +60,7 @@ def draw(args: argparse.Namespace, model) -> list[Path]:
     if pixels is None:
         raise ValueError(f'{args.image} cannot be read as an image')
     host = prediction.host_of(model.cfg)
-    whole = prediction.whole_box(pixels)
+    whole = prediction_inputs.whole_box(pixels)
 
     def predict():
         try:

@@ -124,4 +124,5 @@ void backward(const Backward<T>& f, char* buffer, int64_t first,
 }
 
 #include "cpu_depthwise.h"
+#include "cpu_pixelwise_sampler.h"
 #include "cpu_pixelwise.h"
