@@ -423,7 +423,10 @@ def test_an_arm_without_results_is_listed_as_not_run(comparison, tmp_path):
     page = page_with(tmp_path, 'results c', 'all')
     text = evidence.filled(page, dict(c=comparison), {})
     assert '| new | not run |' in text
-    assert '| new | base | mIoU (%) | not run |' in text
+    assert '| new | base | mIoU (%) | not run | not run |' in text
+    base = evidence.summary(report_of(comparison, tmp_path))['base']
+    text = evidence.filled(page, dict(c=comparison), dict(c=dict(base=base)))
+    assert '| new | base | mIoU (%) | 50.18 | not run |' in text
 
 
 @pytest.mark.parametrize('name, message', [

@@ -78,7 +78,10 @@ def overall_table(known: Mapping[str, Comparison], results: Mapping[str, dict],
                    f'{metric.name} ({metric.unit})']
             what = results.get(name, {}).get(arm.name)
             if what is None:
-                rows.append([*row, NOT_RUN])
+                base = results.get(name, {}).get(comparison.baseline)
+                level = (number(base['metrics'][metric.key]['mean'])
+                         if base else NOT_RUN)
+                rows.append([*row, level, NOT_RUN])
                 continue
             found = what['metrics'][metric.key]['difference']
             apart, verdict = reading(found)
