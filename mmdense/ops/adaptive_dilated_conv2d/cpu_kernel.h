@@ -5,6 +5,7 @@
 #include "cpu_vec.h"
 #include "cpu_rows.h"
 #include "cpu_gemm.h"
+#include "cpu_taps.h"
 #include "cpu_sampler.h"
 
 // Calls body(sample, position in its map, length, position in the chunk).

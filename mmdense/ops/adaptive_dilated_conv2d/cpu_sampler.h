@@ -221,31 +221,6 @@ class Sampler {
   }
 
  private:
-  // Whole vectors of zeros.
-  static void clear(T* to, int64_t n) {
-    for (int64_t k = 0; k < n; k += V::lanes) V::of(0).store(to + k);
-  }
-
-  // Only the product with the rate is split, as the reference does it: the
-  // rest of a position is whole and would cost precision. Clamping keeps a
-  // tap beyond the map beyond it.
-  static bool make_tap(const Axis& a, int64_t i, T rate, Tap<T>& tap) {
-    int64_t middle = (a.kernel - 1) / 2;
-    T offset = rate * static_cast<T>(a.dilation * (i - middle));
-    T whole = static_cast<T>(floor(static_cast<double>(offset)));
-    T limit = static_cast<T>(int64_t{1} << 30);
-    tap.rest = offset - whole;
-    if (!(whole <= limit)) whole = limit;
-    if (!(whole >= -limit)) whole = -limit;
-    tap.whole = static_cast<int64_t>(whole) + a.dilation * middle - a.padding;
-    int64_t low = -a.out * a.stride - 2, high = a.in + 1;
-    if (tap.whole < low || tap.whole > high) {
-      tap.whole = tap.whole < low ? low : high;
-      tap.rest = 0;
-    }
-    return offset - offset == 0;
-  }
-
   void make_taps(Slot& slot, Tap<T>* taps, int64_t& low, int64_t& high) const {
     T rate = rate_[slot.sample * s.rates + channel_ * s.rates / s.channels()];
     bool finite = true;
