@@ -38,7 +38,8 @@ model = dict(backbone=dict(classifier=dict(base_channels=2, fc_channels=4)),
              decode_head=dict(in_channels=[3, 8, 16, 4]))
 '''
         root, method = data / 'VOC2012', 'fcn'
-    path = folder / f'{name}.py'
+    # mmengine gives runs of one name and second one log.
+    path = folder / f'{folder.name}.py'
     path.write_text(f'''_base_ = '{CONFIGS / method / name}.py'
 {options}
 val_dataloader = dict(num_workers=0, persistent_workers=False,

@@ -144,7 +144,7 @@ def test_a_mode_that_fails_leaves_the_others_their_rows(
 
 @pytest.mark.parametrize('name, message', [
     ('gone.py', 'ValueError: gone.py: no such config'),
-    (object(), 'SyntaxError: invalid syntax'),
+    (object(), 'SyntaxError: '),  # whose words depend on the Python
 ])
 def test_the_process_that_measures_memory_says_why_it_failed_in_one_line(
         name, message):
