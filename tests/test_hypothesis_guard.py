@@ -12,8 +12,9 @@ ROOT = Path(mmdense.__file__).parent
 HOSTS = ('mmpose', 'mmseg', 'mmdet')
 FILES = sorted(Path(__file__).parent.glob('test_hypothesis_*.py'))
 ANALYSES = ('keypoint_errors', 'receptive_field')
-# Parts of other classes, reached through those.
-PARTS = ('HiddenLinear', 'RateLinear', 'read_old_bias')
+# Parts of other classes and functions, reached through those.
+PARTS = ('HiddenLinear', 'RateLinear', 'read_old_bias', 'build_for_pattern',
+         'first_names')
 # To look at a class is not to use it.
 LOOKS = ('isinstance', 'issubclass', 'callable')
 

@@ -4,7 +4,8 @@ import re
 import torch
 from torch import nn
 
-from mmdense.arguments import check_config, check_options
+from mmdense.adapters.patterns import build_for_pattern, first_names
+from mmdense.arguments import check_options
 from mmdense.modules.feature_shift import FeatureShiftModule
 from mmdense.registry import MODELS
 
@@ -71,30 +72,21 @@ def insert_feature_shift(backbone: dict,
             without convolutions). The message names it. On call, if a block
             does not get a map of its channels.
     """
-    check_config(backbone=backbone)
     check_options(shift=shift)
-    try:
-        re.compile(pattern)
-    except (TypeError, re.error) as error:
-        raise ValueError(f'pattern must be a regular expression, got '
-                         f'{pattern!r}: {error}') from None
-    if pretrained is not None:
-        backbone = dict(backbone, pretrained=pretrained)
-    model = MODELS.build(backbone)
+    model = build_for_pattern(backbone, pattern, pretrained)
     blocks = {name: module for name, module in model.named_modules()
               if name and re.fullmatch(pattern, name)}
     if not blocks:
         names = [name for name, module in model.named_modules()
                  if name.count('.') == 1]
-        shown = ', '.join(names[:8]) + (', ...' if len(names) > 8 else '')
         raise ValueError(
             f'InsertFeatureShift: pattern must match a block of '
-            f'{type(model).__name__}, such as {shown}, got {pattern!r}')
-    channels = {name: _channels(block, name) for name, block in blocks.items()}
+            f'{type(model).__name__}, such as {first_names(names)}, got '
+            f'{pattern!r}')
     # The random numbers of the new modules are not those of what comes next.
     with torch.random.fork_rng(devices=[]):
         for name, block in blocks.items():
-            module = FeatureShiftModule(channels[name], **shift)
+            module = FeatureShiftModule(_channels(block, name), **shift)
             # A child of the network: the host calls the init_weights of its
             # children, not of every block's, after it has set values itself.
             model.add_module(f'shift_{name.replace(".", "_")}', module)

@@ -5,6 +5,7 @@ import torch
 from mmcv.cnn import Conv2d, build_conv_layer
 from torch import nn
 
+from mmdense.adapters.patterns import build_for_pattern, first_names
 from mmdense.arguments import check_config
 from mmdense.registry import MODELS
 
@@ -113,15 +114,8 @@ def replace_conv(backbone: dict,
             names the layer.
         KeyError: If ``conv`` names a layer that no registry knows.
     """
-    check_config(backbone=backbone, conv=conv)
-    try:
-        re.compile(pattern)
-    except (TypeError, re.error) as error:
-        raise ValueError(f'pattern must be a regular expression, got '
-                         f'{pattern!r}: {error}') from None
-    if pretrained is not None:
-        backbone = dict(backbone, pretrained=pretrained)
-    model = MODELS.build(backbone)
+    check_config(conv=conv)
+    model = build_for_pattern(backbone, pattern, pretrained)
     # The same layer may stand in several places.
     places = list(model.named_modules(remove_duplicate=False))
     matched = {module: name for name, module in places
@@ -131,10 +125,9 @@ def replace_conv(backbone: dict,
             name for name, module in model.named_modules()
             if isinstance(module, nn.Conv2d)
         ]
-        shown = ', '.join(names[:8]) + (', ...' if len(names) > 8 else '')
         raise ValueError(f'ReplaceConv: pattern {pattern!r} matches no layer '
                          f'of {type(model).__name__}; its convolutions are '
-                         f'{shown or "none"}')
+                         f'{first_names(names) or "none"}')
     for module, name in matched.items():
         _check_replaceable(module, name)
     # The random numbers of the new layers are not those of what comes next.
