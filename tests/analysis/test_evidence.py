@@ -11,6 +11,7 @@ from scipy import stats
 
 from mmdense.analysis import evidence
 from mmdense.analysis.evidence import Arm, Comparison, Metric
+from mmdense.analysis.evidence.definitions import digest
 
 METRIC = Metric(key='mIoU', name='mIoU', better='higher', scale=100)
 # As mmengine 0.10.7 writes it: a line of training, one of the evaluation.
@@ -18,6 +19,18 @@ TRAINING = ('{"lr": 0.002, "data_time": 0.03, "loss": 0.5, "time": 1.02, '
             '"iter": 4, "memory": 0, "step": 4}')
 EVALUATION = ('{"aAcc": 96.75, "mIoU": 79.73999786376953, "mAcc": 86.0, '
               '"data_time": 0.006, "time": 0.02, "step": 4}')
+
+
+def test_a_hook_that_only_logs_leaves_finished_runs_where_they_are():
+    hooks = dict(check=dict(type='mmdense.CheckpointCheckHook'), timer=None)
+    plain = Config(dict(default_hooks=hooks))
+    logs = Config(dict(default_hooks=dict(
+        hooks, movement=dict(type='mmdense.MovementHook'))))
+    other = Config(dict(default_hooks=dict(
+        hooks, movement=dict(type='mmdense.OffsetCheckHook'))))
+    assert digest(logs) == digest(plain)
+    assert digest(other) != digest(plain)
+    assert digest(Config(dict(a=1))) != digest(plain)
 
 
 def test_interval_of_differences_is_scipys_paired_test():

@@ -110,6 +110,15 @@ def pick(known: dict[str, Comparison], name: str) -> Comparison:
 
 
 def digest(config: Config) -> str:
-    """Eight characters that any change of the config changes."""
-    content = json.dumps(config.to_dict(), sort_keys=True, default=repr)
+    """Eight characters that any change of a training changes.
+
+    MovementHook is left out: it reads and logs, so a run without it is the
+    same run.
+    """
+    content = config.to_dict()
+    hooks = content.get('default_hooks', {})
+    for name in [name for name, hook in hooks.items()
+                 if hook and hook['type'] == 'mmdense.MovementHook']:
+        del hooks[name]
+    content = json.dumps(content, sort_keys=True, default=repr)
     return hashlib.sha256(content.encode()).hexdigest()[:8]
