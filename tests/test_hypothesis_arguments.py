@@ -391,8 +391,7 @@ def adapt_anything(adapter, channels, upscale, layers, index, feats, pattern,
             'in_channels', 'upscale', 'layers', 'in_index', 'feats', 'stages',
             'pattern', 'groups', 'kernel_size', 'stride', 'multiplier',
             'activation', 'channels', 'out_channels', 'x', 'conv', 'early',
-            'shift_channels',
-            'feats'
+            'shift_channels'
         ])
 
 

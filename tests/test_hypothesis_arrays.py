@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from any_arguments import (
     FLAG,
+    SEED,
     arguments,
     attempt,
     mirrored,
@@ -15,7 +16,7 @@ from any_arguments import (
     profile,
     refusal_names,
 )
-from any_arrays import LABELS, NO_ARRAYS, NUMBERS, SEED, SHAPE, WRONG, pieces
+from any_arrays import LABELS, NO_ARRAYS, NUMBERS, SHAPE, WRONG, pieces
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn

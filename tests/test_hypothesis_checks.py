@@ -3,9 +3,8 @@ import math
 
 import numpy as np
 from any_arguments import (
-    ANY_MAP,
     FLAG,
-    MAYBE_MAP,
+    NO_MAP,
     WRONG,
     arguments,
     profile,
@@ -17,8 +16,6 @@ from hypothesis import strategies as st
 from mmdense import arguments as checks
 from mmdense.modules.insertable import Insertable
 from mmdense.ops import available_backends, use_backend, why_unavailable
-
-NO_MAP = st.one_of(MAYBE_MAP, ANY_MAP)
 
 
 @settings(profile)

@@ -4,8 +4,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from any_arguments import FLAG, arguments, attempt, close, profile, tensor
-from any_registered import SEED, WIDTH, WRONG, any_arguments_of, assert_alone
+from any_arguments import (
+    FLAG,
+    SEED,
+    arguments,
+    attempt,
+    close,
+    profile,
+    tensor,
+)
+from any_registered import WIDTH, WRONG, any_arguments_of, assert_alone
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

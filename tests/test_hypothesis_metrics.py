@@ -9,6 +9,7 @@ import numpy as np
 from any_arguments import (
     FLAG,
     MISTAKES,
+    SEED,
     arguments,
     attempt,
     profile,
@@ -18,7 +19,6 @@ from any_arrays import (
     LABELS,
     NO_ARRAYS,
     NUMBERS,
-    SEED,
     SHAPE,
     WRONG,
     labels,

@@ -10,8 +10,9 @@ from any_arguments import (
     ANY_MAP,
     DTYPES,
     FLAG,
-    MAYBE_MAP,
+    NO_MAP,
     ODD_SIDE,
+    SEED,
     WRONG,
     arguments,
     attempt,
@@ -46,8 +47,6 @@ from mmdense.ops import (
     use_backend,
 )
 
-SEED = st.integers(0, 99)
-NO_MAP = st.one_of(MAYBE_MAP, ANY_MAP)
 CHANNELS = st.integers(1, 4)
 
 

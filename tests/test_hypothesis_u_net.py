@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from any_arguments import (
-    ANY_MAP,
-    MAYBE_MAP,
+    NO_MAP,
+    SEED,
     WRONG,
     arguments,
     attempt,
@@ -27,8 +27,6 @@ from mmdense.modules.overlap_tile import (
     tile_starts,
 )
 
-SEED = st.integers(0, 99)
-NO_MAP = st.one_of(MAYBE_MAP, ANY_MAP)
 CHANNELS = st.integers(1, 4)
 
 

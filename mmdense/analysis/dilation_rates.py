@@ -21,10 +21,7 @@ from scipy.stats import rankdata
 from torch import Tensor, inference_mode, nn
 
 from mmdense.checkpoints.reading import load_weights
-from mmdense.modules.adaptive_dilated_conv import (
-    DilationRateRegression,
-    StaticDilationRates,
-)
+from mmdense.modules.adaptive_dilated_conv import AdaptiveDilatedConv2d
 from mmdense.networks import build_model
 
 GROUPS = ('small', 'medium', 'large')
@@ -92,9 +89,9 @@ def recorded_rates(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         ValueError: If the network has no adaptive dilated convolution.
     """
     regressions = {
-        name.removesuffix('.rate_regression'): module
+        name: module.rate_regression
         for name, module in model.named_modules()
-        if isinstance(module, DilationRateRegression | StaticDilationRates)
+        if isinstance(module, AdaptiveDilatedConv2d)
     }
     if not regressions:
         raise ValueError(

@@ -25,13 +25,16 @@ class MovementHook(Hook):
       pixels of the layer's map. Left out in a training that was resumed,
       whose start is not known.
 
-    A network that has neither logs nothing.
+    A network that has neither logs nothing. In a distributed training the
+    rates are those of the first process's share of the set. All rates of a
+    validation are kept until the next one, 4 bytes each in main memory.
     """
     priority = 'NORMAL'  # before LoggerHook
 
     def __init__(self):
-        self.rates: dict[str, list[Tensor]] = {}
-        self.start: dict[str, Tensor] = {}
+        self.rates: dict[str, list[Tensor]] = {}  # (N, g) of each batch
+        self.start: dict[str, Tensor] = {}  # (K, 2)
+        self.handles = []
 
     def before_train(self, runner: Runner) -> None:
         """Keep the offsets as they start, and listen to the rates.
@@ -43,10 +46,20 @@ class MovementHook(Hook):
             if isinstance(module, ChannelShift) and not runner.iter:
                 self.start[name] = module.offset.detach().cpu().clone()
             elif isinstance(module, AdaptiveDilatedConv2d):
-                module.rate_regression.register_forward_hook(
-                    lambda regression, _, rates, name=name: None
-                    if regression.training else self.rates.setdefault(
-                        name, []).append(rates.detach().cpu()))
+                self.handles.append(
+                    module.rate_regression.register_forward_hook(
+                        lambda regression, _, rates, name=name: None
+                        if regression.training else self.rates.setdefault(
+                            name, []).append(rates.detach().cpu())))
+
+    def after_train(self, runner: Runner) -> None:
+        """Stop listening.
+
+        Args:
+            runner (Runner): Not used.
+        """
+        while self.handles:
+            self.handles.pop().remove()
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Forget the rates of the last validation.

@@ -210,10 +210,16 @@ class StaticDilationRates(nn.Module):
         nn.init.zeros_(self.offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the rates, (N, g), the same of each sample.
+        """Return the rates, the same for each sample.
 
         Args:
             x (Tensor): (N, C, H, W).
+
+        Returns:
+            Tensor: (N, g), in units of the convolution's nominal dilation.
+
+        Raises:
+            TypeError, ValueError: If ``x`` is another kind of map.
         """
         check_map(x, self.channels)
         return (1 + self.offset).relu().expand(len(x), -1)

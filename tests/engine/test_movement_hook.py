@@ -50,6 +50,8 @@ def test_rates_are_told_by_channel_and_by_sample():
     network['a'](torch.zeros(1, 2, 4, 4))
     hook.after_val_epoch(runner, {})
     assert runner.message_hub['val/rates/mean'] == pytest.approx(3)
+    hook.after_train(runner)
+    assert not any(m._forward_hooks for m in network.modules())
 
 
 @pytest.mark.parametrize('at, figures', [

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 computes what its published weights were trained for."""
 import pytest
 import torch
+from by_path import load_tool
 from torch.nn import functional as F
 
 pytest.importorskip('mmdet')
@@ -105,19 +106,14 @@ def test_it_has_no_squeeze_and_leaves_the_hosts_network_its_own():
 
 def test_the_tool_makes_the_file_that_a_backbone_starts_from(
         published, tmp_path):
-    import importlib.util
-    from pathlib import Path
-    tool = Path(__file__).resolve().parents[2] / 'tools/convert_classifier.py'
-    spec = importlib.util.spec_from_file_location('convert_tool', tool)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     config, classifier, out = (
         tmp_path / name for name in ('config.py', 'lite0.pth', 'out.pth'))
     config.write_text(
         "default_scope = 'mmdet'\nmodel = dict(backbone=dict("
         "type='mmdense.EfficientNetLite', out_indices=(1, )))\n")
     torch.save(published.state, classifier)
-    assert module.main([str(config), str(classifier), str(out)]) == 0
+    tool = load_tool('convert_classifier')
+    assert tool.main([str(config), str(classifier), str(out)]) == 0
     network = EfficientNetLite(
         out_indices=(1, ),
         init_cfg=dict(type='Pretrained', checkpoint=str(out)))

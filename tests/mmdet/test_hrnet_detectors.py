@@ -30,8 +30,7 @@ def mmdet_scope():
         yield
 
 
-def load(path):
-    return Config.fromfile(path)
+load = Config.fromfile
 
 
 @pytest.mark.parametrize('name', HOSTS)

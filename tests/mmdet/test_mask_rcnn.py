@@ -38,9 +38,7 @@ def mmdet_scope():
         yield
 
 
-@functools.cache
-def parsed(path):
-    return Config.fromfile(path)
+parsed = functools.cache(Config.fromfile)
 
 
 def load(name):

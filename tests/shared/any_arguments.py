@@ -23,6 +23,7 @@ for name, examples in dict(ci=12, nightly=240).items():
 profile = settings.get_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
 
 DTYPES = st.sampled_from([torch.float32, torch.float64, torch.bfloat16])
+SEED = st.integers(0, 99)
 SIZE = st.integers(1, 7)
 FLAG = st.booleans()
 ODD_SIDE = st.sampled_from([1, 3, 5])
@@ -62,7 +63,8 @@ MAYBE_MAP = st.one_of(
     st.just(torch.ones(1, 2, 3, 3)), st.just(torch.ones(1, 2)),
     st.sampled_from([None, 3, 'x', torch.ones(1, 2, 3, 3).int()]))
 ANY_MAP = st.builds(tensor, st.tuples(st.integers(1, 2), st.integers(1, 18),
-                                      SIZE, SIZE), st.integers(0, 99))
+                                      SIZE, SIZE), SEED)
+NO_MAP = st.one_of(MAYBE_MAP, ANY_MAP)
 
 
 @st.composite

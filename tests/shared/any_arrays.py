@@ -3,10 +3,9 @@ import math
 
 import numpy as np
 import torch
-from any_arguments import MISTAKES
+from any_arguments import MISTAKES, SEED
 from hypothesis import strategies as st
 
-SEED = st.integers(0, 99)
 SHAPE = st.tuples(st.integers(1, 6), st.integers(1, 6))
 NO_ARRAYS = st.sampled_from([
     *MISTAKES, [[1, 0]], np.zeros(()), np.zeros((2, 3, 4, 1), int),

@@ -9,13 +9,19 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from any_arguments import (
+    SEED,
+    arguments,
+    close,
+    profile,
+    refusal_names,
+    seeded,
+)
 from any_arguments import WRONG as MISTAKES
-from any_arguments import arguments, close, profile, refusal_names, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.registry import DefaultScope
 
-SEED = st.integers(0, 99)
 WIDTH = st.integers(1, 3)
 WRONG = st.one_of(MISTAKES, st.sampled_from([
     {}, [], [0, 0], [1, 'a'], (0.5, ), dict(type=None), dict(type=[1]),
