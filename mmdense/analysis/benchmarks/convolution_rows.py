@@ -160,4 +160,4 @@ def memory_rows(setting: Setting) -> Iterator[Row]:
             call()
         peaks = a, b = setting.peaks(layer.adaptive, layer.plain)
         yield Row('ADC / conv2d, peak memory of a step', str(size), 'float32',
-                  a, b, 'MB', a / b, (a / b, a / b), 1.3, None, True, peaks)
+                  a, b, 'MB', (a / b, a / b), 1.3, None, True, peaks)
