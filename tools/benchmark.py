@@ -24,7 +24,12 @@ import torch
 from mmdense import networks
 from mmdense.analysis import complexity
 from mmdense.analysis.benchmarks import networks as network_benchmark
-from mmdense.analysis.benchmarks.measuring import measure, use_threads
+from mmdense.analysis.benchmarks.measuring import (
+    CLOCKS,
+    measure,
+    quartiles,
+    use_threads,
+)
 from mmdense.command_line import one_line_errors
 
 
@@ -63,11 +68,9 @@ def row(args: argparse.Namespace, config, shape: tuple[int, int],
         call,
         args.repeats,
         synchronize=synchronize,
-        clock=network_benchmark.CLOCKS[args.clock])
+        clock=CLOCKS[args.clock])
     median = statistics.median(samples)
-    low, high = (median, median)
-    if len(samples) > 1:
-        low, _, high = statistics.quantiles(samples, method='inclusive')
+    low, high = quartiles(samples)
     memory = '-'
     # OpenVINO holds the memory for its maps before the first pass too.
     if not args.no_memory and mode != 'openvino':

@@ -18,7 +18,7 @@ import torch
 
 from mmdense import networks
 from mmdense.analysis.benchmarks import networks as network_benchmark
-from mmdense.analysis.benchmarks.measuring import compare
+from mmdense.analysis.benchmarks.measuring import CLOCKS, compare
 from mmdense.command_line import one_line_errors
 from mmdense.networks.options import add_cfg_options
 
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         repeats=args.repeats,
         synchronize=torch.cuda.synchronize
         if args.device == 'cuda' else lambda: None,
-        clock=network_benchmark.CLOCKS[args.clock])
+        clock=CLOCKS[args.clock])
     del calls
     memory = [None, None]
     if not args.no_memory:

@@ -19,11 +19,11 @@ a line that says so: torchvision, mmcv, dcls (`pip install dcls`).
 import argparse
 import re
 import sys
-import time
 from pathlib import Path
 
 import torch
 
+from mmdense.analysis.benchmarks.measuring import CLOCKS, check_clock
 from mmdense.analysis.benchmarks.ops import (
     ROWS,
     NotMeasured,
@@ -33,8 +33,6 @@ from mmdense.analysis.benchmarks.ops import (
 )
 from mmdense.analysis.benchmarks.ops_report import HEADER, line, write
 from mmdense.analysis.benchmarks.rows import BATCH, DTYPES, Setting, Size
-
-CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
 
 def size_of(text: str) -> Size:
@@ -88,10 +86,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--out', type=Path, metavar='DIR',
         help='write benchmark_ops.json and benchmark_ops.png here')
     args = parser.parse_args(argv)
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: PyTorch sees no GPU here')
-    if args.device == 'cuda' and args.clock == 'cpu':
-        parser.error('--clock cpu does not see what a GPU does')
+    check_clock(parser, args)
     if args.out and args.out.exists() and not args.out.is_dir():
         parser.error(f'--out must be a folder, got the file {args.out}')
     return args

@@ -24,8 +24,8 @@ from torch.utils._pytree import keystr, tree_flatten_with_path
 from mmdense.ops.backend import use_exported_forms
 
 __all__ = [
-    'Difference', 'differences', 'load_aoti', 'load_onnx',
-    'load_openvino', 'program_of', 'write_aoti', 'write_onnx'
+    'Difference', 'check_onnx_packages', 'differences', 'load_aoti',
+    'load_onnx', 'load_openvino', 'program_of', 'write_aoti', 'write_onnx'
 ]
 
 AXES = {0: 'batch', 2: 'height', 3: 'width'}

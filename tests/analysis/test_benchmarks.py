@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmdense.analysis.benchmarks import rows
 from mmdense.analysis.benchmarks.convolution_rows import Layer
 from mmdense.analysis.benchmarks.measuring import (
     Ratio,
@@ -17,7 +18,7 @@ from mmdense.analysis.benchmarks.memory import (
     peak_extra_bytes,
 )
 from mmdense.analysis.benchmarks.peer_rows import static_positions
-from mmdense.analysis.benchmarks.rows import Row, Size
+from mmdense.analysis.benchmarks.rows import Row, Setting, Size
 from mmdense.analysis.benchmarks.shift_rows import grid_sample_shift
 from mmdense.ops import adaptive_dilated_conv2d, channel_shift
 
@@ -151,9 +152,17 @@ def test_allocated_peak_sees_what_an_operator_allocates_inside():
     (1.5, False, 'goal'), (1.3, False, 'miss')])
 def test_verdict_knows_which_side_of_the_bar_is_good(
         ratio, at_most, verdict):
-    row = Row('', '', 'float32', 1, 1, 'ms', ratio, (1, 1), 1.5,
+    row = Row('', '', 'float32', ratio, 1, 'ms', (1, 1), 1.5,
               1.2 if at_most else 1.5, at_most)
     assert row.verdict == verdict
+
+
+def test_a_row_has_the_medians_also_of_an_even_number_of_samples(monkeypatch):
+    monkeypatch.setattr(rows, 'compare', lambda *_, **__: Ratio(
+        (1., 3.), (1., 1.)))
+    row = rows.timed_row(Setting(torch.device('cpu'), 1, 2), '', '',
+                         lambda: None, lambda: None)
+    assert (row.a, row.b, row.ratio) == (2000, 1000, 2)
 
 
 def test_peers_compute_what_the_operators_compute():

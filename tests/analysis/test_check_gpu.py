@@ -3,7 +3,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def run(monkeypatch, tmp_path):
     def start(budget=60, only=None, item=10, worker=WORKER, note=None,
               **items):
         path = tmp_path / 'worker.py'
-        path.write_text(textwrap.dedent(worker))
+        path.write_text(worker)
         monkeypatch.setattr(plan, 'WORKER', [str(path), json.dumps(items)])
         monkeypatch.setattr(plan, 'ITEM', item)
         monkeypatch.setattr(plan, 'RESERVE', 0)
@@ -176,7 +175,7 @@ FLOAT = accuracy.PRECISIONS['float32']
 
 
 @pytest.mark.parametrize('case', accuracy.SMALL, ids=str)
-def test_right_kernels_keep_every_tolerance(cpu_kernels, case, monkeypatch):
+def test_right_kernels_keep_every_tolerance(cpu_kernels, case):
     # Nine samples: more than one chunk of the reference.
     for precision in accuracy.PRECISIONS.values():
         result = accuracy.measure(case, 9, precision, CPU)

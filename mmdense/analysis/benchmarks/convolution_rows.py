@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from mmdense.analysis.benchmarks.rows import (
     HRNET,
@@ -50,11 +51,26 @@ VARIANTS = dict(
     depthwise=Variant('depthwise', (Size(96, 32, 24), ), (2.0, 2.0), groups=0))
 
 
+def taps() -> Tensor:
+    """(dy, dx) of the taps of a 3x3 kernel from its centre, (9, 2)."""
+    return torch.cartesian_prod(*[torch.arange(-1., 2.)] * 2)
+
+
 class Layer:
     """A 3x3 convolution of padding 1, and its stand-ins, on fixed operands.
 
     The rates, one a channel and sample, lie between 0.5 and 2.5 and off the
     integers, so that no kernel is spared the interpolation.
+
+    Args:
+        size (Size): Of the map; as many channels come out.
+        batch (int): Samples of the map.
+        device (torch.device): Where to run.
+        dtype (torch.dtype): Of maps and weights; rates are float32.
+        groups (int): Convolution groups.
+        channels_last (bool): Whether maps and weights lie so.
+        rate_shape (tuple[int, ...], optional): Of the rates of a sample,
+            instead of (C,).
     """
 
     def __init__(self,
@@ -63,7 +79,8 @@ class Layer:
                  device: torch.device,
                  dtype: torch.dtype = torch.float32,
                  groups: int = 1,
-                 channels_last: bool = False):
+                 channels_last: bool = False,
+                 rate_shape: tuple[int, ...] | None = None):
         generator = torch.Generator().manual_seed(0)
         layout = torch.channels_last if channels_last else \
             torch.contiguous_format
@@ -78,46 +95,51 @@ class Layer:
         self.x = draw(batch, *size)
         self.weight = draw(channels, channels // groups, 3, 3)
         self.rate = (0.5 + 2 * torch.rand(
-            (batch, channels), generator=generator)).to(
+            (batch, *(rate_shape or (channels, ))),
+            generator=generator)).to(
                 device).requires_grad_()
         self.grad = draw(batch, *size).detach()
 
     @cached_property
-    def offset(self) -> torch.Tensor:
-        """(dy, dx) of nine taps, for every channel of every sample."""
+    def offset(self) -> Tensor:
+        """(dy, dx) of nine taps, for every channel of every sample.
+
+        (N, 18 C, H, W), in pixels.
+        """
         x = self.x
-        reach = torch.cartesian_prod(*[torch.arange(-1., 2.)] * 2).to(x.device)
-        offset = (self.rate.detach() - 1)[:, :, None] * reach.flatten()
+        reach = taps().flatten().to(x.device)
+        offset = (self.rate.detach() - 1)[:, :, None] * reach
         return offset.flatten(1)[..., None, None].to(x.dtype).repeat(
             1, 1, *x.shape[2:]).requires_grad_()
 
-    def plain(self, backward: bool = True) -> None:
-        """What cuDNN and oneDNN do."""
-        self._step(
+    def plain(self, backward: bool = True) -> list[Tensor]:
+        """What cuDNN and oneDNN do: the output, and with it the gradients."""
+        return self._step(
             F.conv2d, (self.x, self.weight),
             backward,
             padding=1,
             groups=self.groups)
 
-    def adaptive(self, backward: bool = True) -> None:
+    def adaptive(self, backward: bool = True) -> list[Tensor]:
         """The operator."""
-        self._step(
+        return self._step(
             adaptive_dilated_conv2d, (self.x, self.weight, self.rate),
             backward,
             padding=1,
             groups=self.groups)
 
-    def deformed(self, deformable: Callable, backward: bool = True) -> None:
+    def deformed(self, deformable: Callable,
+                 backward: bool = True) -> list[Tensor]:
         """The same outputs by a deformable convolution."""
-        self._step(deformable, (self.x, self.offset, self.weight), backward)
+        return self._step(deformable, (self.x, self.offset, self.weight),
+                          backward)
 
-    def _step(self, function, inputs, backward, **arguments) -> None:
+    def _step(self, function, inputs, backward, **arguments) -> list[Tensor]:
         if backward:
             out = function(*inputs, **arguments)
-            torch.autograd.grad(out, inputs, self.grad)
-        else:
-            with torch.no_grad():
-                function(*inputs, **arguments)
+            return [out, *torch.autograd.grad(out, inputs, self.grad)]
+        with torch.no_grad():
+            return [function(*inputs, **arguments)]
 
 
 def convolution_rows(setting: Setting, backward: bool) -> Iterator[Row]:
@@ -160,4 +182,4 @@ def memory_rows(setting: Setting) -> Iterator[Row]:
             call()
         peaks = a, b = setting.peaks(layer.adaptive, layer.plain)
         yield Row('ADC / conv2d, peak memory of a step', str(size), 'float32',
-                  a, b, 'MB', a / b, (a / b, a / b), 1.3, None, True, peaks)
+                  a, b, 'MB', (a / b, a / b), 1.3, None, True, peaks)

@@ -1,8 +1,9 @@
 """Timing of a call, alone or against another, on a noisy machine."""
+import argparse
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,8 @@ import torch
 # A shorter sample is repeated until it is this long: it would measure the
 # clock and the launch, and one interrupt would double it.
 SHORTEST_SAMPLE = 0.005
+# What `--clock` takes.
+CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,29 @@ class Ratio:
     @property
     def quartiles(self) -> tuple[float, float]:
         """First and third quartile of the ratios of neighbouring samples."""
-        ratios = [a / b for a, b in zip(self.a, self.b, strict=True)]
-        if len(ratios) == 1:
-            return ratios[0], ratios[0]
-        first, _, third = statistics.quantiles(ratios, method='inclusive')
-        return first, third
+        return quartiles([a / b for a, b in zip(self.a, self.b, strict=True)])
+
+
+def quartiles(samples: Sequence[float]) -> tuple[float, float]:
+    """Return the first and the third quartile, of one sample that sample."""
+    if len(samples) == 1:
+        return samples[0], samples[0]
+    first, _, third = statistics.quantiles(samples, method='inclusive')
+    return first, third
+
+
+def check_clock(parser: argparse.ArgumentParser,
+                args: argparse.Namespace) -> None:
+    """End the program if ``--device`` is not there, or ``--clock`` blind.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of the tool.
+        args (argparse.Namespace): The arguments it has read.
+    """
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: PyTorch sees no GPU here')
+    if args.device == 'cuda' and args.clock == 'cpu':
+        parser.error('--clock cpu does not see what a GPU does')
 
 
 def use_threads(threads: int) -> None:

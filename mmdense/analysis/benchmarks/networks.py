@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,11 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmdense import networks
-from mmdense.analysis.benchmarks.measuring import use_threads
+from mmdense.analysis.benchmarks.measuring import (
+    CLOCKS,
+    check_clock,
+    use_threads,
+)
 from mmdense.analysis.benchmarks.memory import peak_extra_bytes
 from mmdense.command_line import check_at_least_1
 
@@ -23,7 +26,6 @@ from mmdense.command_line import check_at_least_1
 # run by onnxruntime; exported and run by OpenVINO.
 EXPORTED = ('onnx', 'openvino')
 MODES = ('eager', 'autocast', 'compile', *EXPORTED)
-CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 
 
 def options() -> argparse.ArgumentParser:
@@ -59,10 +61,7 @@ def check_options(parser: argparse.ArgumentParser,
         args (argparse.Namespace): The arguments it has read.
     """
     check_at_least_1(parser, args, 'batch', 'repeats', 'threads')
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: PyTorch sees no GPU here')
-    if args.device == 'cuda' and args.clock == 'cpu':
-        parser.error('--clock cpu does not see what a GPU does')
+    check_clock(parser, args)
 
 
 def inference(config: Config,

@@ -27,8 +27,8 @@ def line(row: Row) -> str:
 
 
 def as_json(row: Row) -> dict:
-    """Return a row with its verdict, as it is written into files."""
-    return asdict(row) | dict(verdict=row.verdict)
+    """Return a row with ratio and verdict, as it is written into files."""
+    return asdict(row) | dict(ratio=row.ratio, verdict=row.verdict)
 
 
 def write(rows: list[Row], facts: dict, folder: Path) -> tuple[Path, Path]:

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmdense.analysis.benchmarks.convolution_rows import Layer
+from mmdense.analysis.benchmarks.convolution_rows import Layer, taps
 from mmdense.analysis.benchmarks.rows import RESNET, Row, Setting, timed_row
 
 Deformable = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -86,12 +86,12 @@ def static_positions(layer: Layer) -> nn.Module:
             version='v1').to(layer.x)
     finally:
         logging.disable(before)
-    taps = torch.cartesian_prod(*[torch.arange(-1., 2.)] * 2).to(layer.x)
     rate = layer.rate.detach()[0].to(layer.x)
     with torch.no_grad():
         conv.weight.copy_(layer.weight.flatten(2))
         # (axis, output, input, tap); its first axis is the column.
-        place = (rate[:, None, None] * taps).permute(2, 0, 1).flip(0)
+        place = rate[:, None, None] * taps().to(layer.x)
+        place = place.permute(2, 0, 1).flip(0)
         conv.P.copy_(place[:, None])
     return conv
 

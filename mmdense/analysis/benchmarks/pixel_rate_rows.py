@@ -1,10 +1,12 @@
 """A rate for every output position, beside a deformable convolution."""
 from collections.abc import Iterator
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.analysis.benchmarks.convolution_rows import Layer, taps
+from mmdense.analysis.benchmarks.peer_rows import Deformable, torchvision_conv
 from mmdense.analysis.benchmarks.rows import (
     RESNET,
     Row,
@@ -12,11 +14,10 @@ from mmdense.analysis.benchmarks.rows import (
     Size,
     timed_row,
 )
-from mmdense.ops import adaptive_dilated_conv2d
 
 
-class PixelLayer:
-    """A 3x3 convolution of padding 1 with rates of positions, on operands.
+class PixelLayer(Layer):
+    """A layer with rates of positions.
 
     Args:
         size (Size): Of the map; as many channels come out.
@@ -27,50 +28,20 @@ class PixelLayer:
 
     def __init__(self, size: Size, rates: int, setting: Setting,
                  dtype: torch.dtype = torch.float32):
-        generator = torch.Generator().manual_seed(0)
+        super().__init__(
+            size, setting.batch, setting.device, dtype,
+            rate_shape=(rates, *size[1:]))
 
-        def draw(*shape):
-            return torch.randn(
-                shape, generator=generator).to(
-                    setting.device, dtype).requires_grad_()
+    def deformed(self, deformable: Deformable,
+                 backward: bool = True) -> list[Tensor]:
+        """The same, with the offsets made of the rates in every call."""
+        reach = taps().view(-1, 1, 1).to(self.x.device)
 
-        self.x = draw(setting.batch, *size)
-        self.weight = draw(size.channels, size.channels, 3, 3)
-        self.grad = draw(setting.batch, *size).detach()
-        # Off the integers, so that no kernel is spared the interpolation.
-        self.rate = (0.5 + 2 * torch.rand(
-            (setting.batch, rates, *size[1:]),
-            generator=generator)).to(setting.device).requires_grad_()
+        def convolve(x, weight, rate):
+            offset = (rate - 1)[:, :, None] * reach
+            return deformable(x, offset.flatten(1, 2).to(x.dtype), weight)
 
-    def plain(self) -> list[Tensor]:
-        """Output and gradients of the convolution, which has no rates."""
-        return self._step(F.conv2d, self.x, self.weight)
-
-    def adaptive(self) -> list[Tensor]:
-        """Those of the operator."""
-        return self._step(adaptive_dilated_conv2d, self.x, self.weight,
-                          self.rate)
-
-    def deformed(self) -> list[Tensor]:
-        """The same by torchvision, which wants offsets made of the rates.
-
-        Raises:
-            ImportError: If torchvision is not installed.
-        """
-        from torchvision.ops import deform_conv2d
-        reach = torch.cartesian_prod(*[torch.arange(-1., 2.)] * 2).to(
-            self.x.device)
-
-        def convolve(x, weight, rate, padding):
-            offset = (rate - 1)[:, :, None] * reach.view(-1, 1, 1)
-            return deform_conv2d(
-                x, offset.flatten(1, 2).to(x.dtype), weight, padding=padding)
-
-        return self._step(convolve, self.x, self.weight, self.rate)
-
-    def _step(self, convolve, *inputs) -> list[Tensor]:
-        out = convolve(*inputs, padding=1)
-        return [out, *torch.autograd.grad(out, inputs, self.grad)]
+        return self._step(convolve, (self.x, self.weight, self.rate), backward)
 
 
 def pixel_rate_rows(setting: Setting) -> Iterator[Row]:
@@ -90,8 +61,8 @@ def pixel_rate_rows(setting: Setting) -> Iterator[Row]:
                 yield timed_row(
                     setting,
                     f'torchvision deform_conv2d / ADC, {name}, {step}', size,
-                    layer.deformed, layer.adaptive, 4, None, False, dtype,
-                    slow=True)
+                    partial(layer.deformed, torchvision_conv), layer.adaptive,
+                    4, None, False, dtype, slow=True)
         for size in setting.sizes or RESNET:
             layer = PixelLayer(size, 1, setting, dtype)
             yield timed_row(

@@ -1,5 +1,6 @@
 """What a row of the operators' benchmark is, and how one is measured."""
 import contextlib
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,7 +51,6 @@ class Row:
         a, b (float): Median milliseconds, or megabytes (10^6) for memory,
             above and below the stroke of ``figure``.
         unit (str): ``'ms'`` or ``'MB'``.
-        ratio (float): ``a / b``.
         quartiles (tuple[float, float]): First and third, of the ratios of
             neighbouring samples.
         bar, goal (float, optional): What the ratio has to keep, should keep.
@@ -65,12 +65,16 @@ class Row:
     a: float
     b: float
     unit: str
-    ratio: float
     quartiles: tuple[float, float]
     bar: float | None
     goal: float | None
     at_most: bool
     peaks: tuple[float, float] | None = None
+
+    @property
+    def ratio(self) -> float:
+        """``a / b``."""
+        return self.a / self.b
 
     @property
     def verdict(self) -> str:
@@ -173,9 +177,9 @@ def timed_row(setting: Setting,
     with setting.products():
         ratio = setting.compare(a, b, slow)
         peaks = setting.peaks(a, b)
-    first, second = (sorted(s)[len(s) // 2] * 1e3 for s in (ratio.a, ratio.b))
+    first, second = (statistics.median(s) * 1e3 for s in (ratio.a, ratio.b))
     name = str(dtype).removeprefix('torch.')
     if setting.tf32 and dtype == torch.float32:
         name = 'tf32'
-    return Row(figure, str(size), name, first, second, 'ms', ratio.median,
-               ratio.quartiles, bar, goal, at_most, peaks)
+    return Row(figure, str(size), name, first, second, 'ms', ratio.quartiles,
+               bar, goal, at_most, peaks)

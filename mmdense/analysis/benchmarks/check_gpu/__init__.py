@@ -5,5 +5,6 @@
 what came out.
 
 None of these files needs OpenMMLab: a machine with torch, Triton and pytest is
-enough.
+enough. ``plan`` and ``report`` do without torch too: the budget runs while it
+loads.
 """

@@ -67,10 +67,9 @@ class Report:
     results: list[Result] = field(default_factory=list)
     elapsed: float = 0.
 
-    def named(self, part: str, *statuses: str) -> list[Result]:
-        """Return the results of a part, or those with one of the statuses."""
-        return [result for result in self.results if result.part == part
-                and (not statuses or result.status in statuses)]
+    def named(self, part: str) -> list[Result]:
+        """Return the results of a part."""
+        return [result for result in self.results if result.part == part]
 
     @property
     def held(self) -> bool:

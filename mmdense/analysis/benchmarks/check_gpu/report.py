@@ -1,20 +1,17 @@
 """The files of a check: JSON for programs, Markdown for people."""
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 from mmdense.analysis.benchmarks.check_gpu.plan import Report, Result
-
-NAME = 'check_gpu'
 
 
 def summary(report: Report) -> str:
     """Return how many items of each part ended how, in one line."""
     parts = []
     for part in ('tests', 'accuracy', 'speed'):
-        counts = {}
-        for result in report.named(part):
-            counts[result.status] = counts.get(result.status, 0) + 1
+        counts = Counter(result.status for result in report.named(part))
         said = ', '.join(f'{n} {status}' for status, n in counts.items())
         parts.append(f'{part}: {said or "none"}')
     return f'{"; ".join(parts)}; {report.elapsed:.0f} s of {report.budget:g} s'
@@ -115,7 +112,7 @@ the largest value of the same tensor.
 """
 
 
-def write(report: Report, folder: Path) -> list[Path]:
+def write(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write check_gpu.json and check_gpu.md.
 
     Args:
@@ -123,16 +120,13 @@ def write(report: Report, folder: Path) -> list[Path]:
         folder (Path): Is made if it is missing.
 
     Returns:
-        list[Path]: Both files.
+        tuple[Path, Path]: Both files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        'json': json.dumps(
+    path, page = folder / 'check_gpu.json', folder / 'check_gpu.md'
+    path.write_text(
+        json.dumps(
             asdict(report) | dict(held=report.held, summary=summary(report)),
-            indent=1),
-        'md': markdown(report)
-    }
-    paths = [folder / f'{NAME}.{suffix}' for suffix in texts]
-    for path, text in zip(paths, texts.values(), strict=True):
-        path.write_text(text)
-    return paths
+            indent=1))
+    page.write_text(markdown(report))
+    return path, page

@@ -4,7 +4,6 @@ It says in one line of JSON where it runs and what there is to run, then
 answers each name it is given with a line. A kernel that reads memory it may
 not spoils its process for good: a worker says so and is replaced.
 """
-import importlib.metadata
 import json
 import os
 import platform
@@ -26,14 +25,11 @@ SMALL_BATCH = 2
 
 def machine(rehearse: bool) -> dict:
     """Return what the figures depend on."""
-    try:
-        triton = importlib.metadata.version('triton')
-    except importlib.metadata.PackageNotFoundError:
-        triton = None
+    import triton
     facts = dict(
         device="Triton's interpreter on a CPU",
         torch=torch.__version__,
-        triton=triton,
+        triton=triton.__version__,
         python=platform.python_version(),
         system=platform.platform(),
         cores=os.cpu_count(),
