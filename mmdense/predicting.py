@@ -150,7 +150,7 @@ def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--out', type=Path, default=Path('work_dirs/predictions'),
         help='folder for pictures or video and predictions.json (default: '
         '%(default)s)')
-    # predictions.json was once written on demand.
+    # For old command lines: predictions.json is always written.
     parser.add_argument(
         '--json', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument(

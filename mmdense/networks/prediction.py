@@ -21,11 +21,11 @@ from torch import nn
 from tqdm import tqdm
 
 from mmdense.datasets.checks.image_files import file_fault
+from mmdense.networks.config_types import HOSTS
 from mmdense.networks.prediction_inputs import canvas, whole_box
 
 __all__ = ['Host', 'Predictions', 'host_of', 'predict_images', 'predict_video']
 
-HOSTS = ('mmpose', 'mmseg', 'mmdet')
 # Of a video that does not say how many frames a second it has.
 FRAME_RATE = 30.
 
