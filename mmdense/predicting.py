@@ -89,30 +89,31 @@ def predict(
     )
 
     _check_paths(config=config, checkpoint=checkpoint)
-    _check_paths(**({} if out is None else dict(out=out)))
+    if out is not None:
+        _check_paths(out=out)
+        out = Path(out)
     check_positive(batch_size=batch_size)
-    video = prediction_inputs.is_video(images)
-    if video:
-        prediction_inputs.open_video(images)
+    is_video = prediction_inputs.is_video(images)
+    if is_video:
+        video = prediction_inputs.open_video(images)
     else:
         sources = prediction_inputs.images_of(images)
     config = load_config(config, cfg_options)
     host = prediction.host_of(config)
     if boxes is not None:
-        if config.default_scope != 'mmpose' or video:
-            got = 'a video' if video else f'one of {config.default_scope}'
+        if config.default_scope != 'mmpose' or is_video:
+            got = 'a video' if is_video else f'one of {config.default_scope}'
             raise ValueError('boxes must go with images and a config of '
                              f'mmpose, got {got}')
         boxes = prediction_inputs.boxes_of(boxes, len(sources))
     model = load_network(config, str(checkpoint), device)
-    out = None if out is None else Path(out)
     options = dict(
         threshold=threshold,
         batch_size=batch_size,
         return_datasamples=return_datasamples)
-    if video:
+    if is_video:
         return prediction.predict_video(
-            model, host, Path(images), out, **options)
+            model, host, Path(images), video, out, **options)
     found = prediction.predict_images(
         model, host, sources, out, boxes, **options)
     single = not isinstance(images, list | tuple) and not (
@@ -149,7 +150,7 @@ def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--out', type=Path, default=Path('work_dirs/predictions'),
         help='folder for pictures or video and predictions.json (default: '
         '%(default)s)')
-    # predictions.json was once written on demand.
+    # For old command lines: predictions.json is always written.
     parser.add_argument(
         '--json', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument(

@@ -76,7 +76,7 @@ def test_from_nothing_to_the_classes_of_a_large_picture(
     assert picture.shape[0] > tile[0] and picture.shape[1] > tile[1]
     assert load_tool('predict').main([
         config, 'work_dirs/OWN/iter_2.pth', 'data/own/large.png', '--out',
-        'work_dirs/drawn', '--json', '--cfg-options',
+        'work_dirs/drawn', '--cfg-options',
         *(f'{key}={value}' for key, value in NARROW.items())
     ]) == 0
     drawn = cv2.imread('work_dirs/drawn/large.png')

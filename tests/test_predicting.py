@@ -244,7 +244,7 @@ def test_a_bar_counts_the_frames_on_a_terminal(trained, video, terminal, bar):
     with contextlib.redirect_stderr(terminal):
         mmdense.predict(*trained('mmpose'), video)
     said = terminal.getvalue()  # some hosts' warnings among it
-    assert (f'{FRAMES}/{FRAMES}, ' in said) is ('elapsed' in said) is bar
+    assert (f' {FRAMES}/{FRAMES} [' in said) is ('frame/s' in said) is bar
 
 
 # Argument, its value (of the folder with the files below), and the error.

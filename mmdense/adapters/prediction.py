@@ -1,7 +1,8 @@
 """Functions that the ``prediction`` modules of the hosts share."""
 import copy
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -34,30 +35,47 @@ def check_pipeline(config: Config) -> None:
                          'pipeline, which prepares the images, got none')
 
 
-def prepare(config: Config, image: str | np.ndarray, **about) -> dict:
-    """Prepare an image by the test pipeline of a config.
+def prepare(config: Config, images: Sequence[str | np.ndarray],
+            about: Iterable[dict] = itertools.repeat({})) -> list[dict]:
+    """Prepare images by the test pipeline of a config.
 
     Args:
         config (Config): Config of a network.
-        image (str | np.ndarray): A file, which the pipeline's loader reads;
-            or an array (H, W, 3), uint8, BGR, in place of what it reads. If
-            the loader reads grey images, the array is made grey.
-        **about: What else the pipeline needs to know.
+        images (Sequence[str | np.ndarray]): Files, which the pipeline's
+            loader reads; or arrays (H, W, 3), uint8, BGR, in place of what it
+            reads. If the loader reads grey images, arrays are made grey.
+        about (Iterable[dict]): What else the pipeline needs to know of each
+            image.
 
     Returns:
-        dict: ``inputs`` and ``data_samples``, of one image.
+        list[dict]: ``inputs`` and ``data_samples`` of each image.
 
     Raises:
-        ValueError: If the image is an array and the pipeline has no loader
-            of one image file.
+        ValueError: If an image is an array and the pipeline has no loader of
+            one image file.
     """
+    pipeline = functools.cache(functools.partial(_pipeline, config))
+    prepared = []
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        for image, more in zip(images, about, strict=False):
+            is_array = isinstance(image, np.ndarray)
+            # A step may write into an array.
+            given = dict(img=image.copy()) if is_array else dict(
+                img_path=image)
+            prepared.append(pipeline(is_array)({**more, **given}))
+    return prepared
+
+
+def _pipeline(config: Config, for_arrays: bool) -> Compose:
+    """Build the test pipeline of a config, for files or for arrays."""
     steps = [
         step for step in copy.deepcopy(
             config.test_dataloader.dataset.pipeline)
         if _kind(step) != 'LoadAnnotations'
     ]
-    if isinstance(image, np.ndarray):
-        loader = next((s for s in steps if _kind(s) in LOADERS), None)
+    if for_arrays:
+        k, loader = next(((k, step) for k, step in enumerate(steps)
+                          if _kind(step) in LOADERS), (None, None))
         if loader is None:
             raise ValueError(
                 'the test pipeline must have LoadImage or LoadImageFromFile '
@@ -65,12 +83,14 @@ def prepare(config: Config, image: str | np.ndarray, **about) -> dict:
         scope = config.default_scope
         loader['type'] = f'{scope}.{FOR_ARRAYS[scope]}'
         if loader.get('color_type', 'color').startswith('grayscale'):
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        about['img'] = image.copy()  # a step may write into it
-    else:
-        about['img_path'] = image
-    with DefaultScope.overwrite_default_scope(config.default_scope):
-        return Compose(steps)(about)
+            steps.insert(k, _make_grey)
+    return Compose(steps)
+
+
+def _make_grey(results: dict) -> dict:
+    """Make the array (H, W, 3), BGR, at ``img`` one of (H, W)."""
+    results['img'] = cv2.cvtColor(results['img'], cv2.COLOR_BGR2GRAY)
+    return results
 
 
 def _kind(step: dict) -> str:

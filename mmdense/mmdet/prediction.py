@@ -16,7 +16,7 @@ def predict(model: nn.Module, images: Sequence[str | np.ndarray],
     """Predict the objects of each image; boxes are not used."""
     # The pipelines of mmdet copy the number of an image into its sample.
     samples = run(
-        model, [prepare(model.cfg, image, img_id=0) for image in images])
+        model, prepare(model.cfg, images, [dict(img_id=0)] * len(images)))
     for sample in samples:
         # CenterNet's head may give a box a negative size, and the visualizer
         # stops at such a box.

@@ -28,12 +28,16 @@ def predict(model: nn.Module, images: Sequence[str | np.ndarray],
             boxes: Sequence[np.ndarray]) -> list[PoseDataSample]:
     """Predict a person for each box (x1, y1, x2, y2) of each image."""
     score = np.ones(1, np.float32)
-    samples = iter(run(model, [
-        prepare(model.cfg, image, bbox=box[None], bbox_score=score,
-                **model.dataset_meta)
-        for image, people in zip(images, boxes, strict=True)
-        for box in people
-    ]))
+    # A sample is a person.
+    sources = [
+        image for image, people in zip(images, boxes, strict=True)
+        for _ in people
+    ]
+    about = [
+        dict(model.dataset_meta, bbox=box[None], bbox_score=score)
+        for people in boxes for box in people
+    ]
+    samples = iter(run(model, prepare(model.cfg, sources, about)))
     return [
         merge_data_samples(list(islice(samples, len(people))))
         if len(people) else PoseDataSample() for people in boxes

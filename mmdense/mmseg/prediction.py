@@ -14,7 +14,7 @@ __all__ = ['check', 'drawing', 'instances', 'names', 'predict']
 def predict(model: nn.Module, images: Sequence[str | np.ndarray],
             boxes: Sequence[np.ndarray]) -> list[SegDataSample]:
     """Predict a class for each pixel of each image; boxes are not used."""
-    return run(model, [prepare(model.cfg, image) for image in images])
+    return run(model, prepare(model.cfg, images))
 
 
 def instances(sample: SegDataSample, names: list[str]) -> list[dict]:
@@ -23,9 +23,10 @@ def instances(sample: SegDataSample, names: list[str]) -> list[dict]:
     return [
         dict(
             name=names[label],
-            pixels=int((labels == label).sum()),
+            pixels=int(pixels),
             segmentation=run_lengths(labels == label))
-        for label in np.unique(labels)
+        for label, pixels in zip(
+            *np.unique(labels, return_counts=True), strict=True)
     ]
 
 

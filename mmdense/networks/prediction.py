@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import math
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +16,16 @@ from mmcv import VideoReader
 from mmengine.config import Config
 from mmengine.registry import VISUALIZERS, DefaultScope
 from mmengine.structures import BaseDataElement
-from mmengine.utils import ProgressBar
 from mmengine.visualization import Visualizer
 from torch import nn
+from tqdm import tqdm
 
 from mmdense.datasets.checks.image_files import file_fault
-from mmdense.networks.prediction_inputs import canvas, open_video, whole_box
+from mmdense.networks.config_types import HOSTS
+from mmdense.networks.prediction_inputs import canvas, whole_box
 
 __all__ = ['Host', 'Predictions', 'host_of', 'predict_images', 'predict_video']
 
-HOSTS = ('mmpose', 'mmseg', 'mmdet')
 # Of a video that does not say how many frames a second it has.
 FRAME_RATE = 30.
 
@@ -121,24 +120,6 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-class _Nowhere(io.TextIOBase):
-    """Takes text and forgets it."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[ProgressBar]:
-    """Show a bar on the standard error, if that is a terminal."""
-    bar = ProgressBar(
-        total, file=sys.stderr if sys.stderr.isatty() else _Nowhere())
-    try:
-        yield bar
-    finally:
-        bar.file.write('\n')
-
-
 def _batches(images: Iterable[_Image], size: int) -> Iterator[list[_Image]]:
     images = iter(images)
     while batch := list(itertools.islice(images, size)):
@@ -186,13 +167,13 @@ def _answers(model: nn.Module, host: Host,
 
 
 def _predict(model: nn.Module, host: Host, found: Predictions,
-             images: Iterable[_Image], bar: ProgressBar, out: Path | None,
+             images: Iterable[_Image], out: Path | None,
              writer: cv2.VideoWriter | None, threshold: float,
              batch_size: int, return_datasamples: bool) -> None:
     """Predict, draw and record images, of which few are open at a time.
 
     They are drawn into the video that ``writer`` writes, or else into the
-    folder ``out``, if it is given.
+    folder ``out``, if it is given. What was found is written there, too.
     """
     scope = model.cfg.default_scope
     with DefaultScope.overwrite_default_scope(scope), _quiet():
@@ -228,11 +209,13 @@ def _predict(model: nn.Module, host: Host, found: Predictions,
                         dict(image.record, instances=instances))
                     if return_datasamples:
                         found.data_samples.append(sample)
-                bar.update()
+    if out is not None:
+        found.write(out / 'predictions.json')
 
 
-def _check_out(out: Path, images: Sequence[Path | np.ndarray]) -> None:
-    """Raise if pictures would replace images, or each other."""
+def _make_out(out: Path, images: Sequence[Path | np.ndarray]) -> None:
+    """Make the folder; raise if pictures would replace images, or each other.
+    """
     files = [image for image in images if isinstance(image, Path)]
     if any(file.resolve().parent == out.resolve() for file in files):
         raise ValueError(f'out must be another folder than that of the images '
@@ -302,12 +285,12 @@ def predict_images(model: nn.Module,
             config does not build.
     """
     if out is not None:
-        _check_out(out, images)
+        _make_out(out, images)
     found = _start(model, host)
     pipeline = model.cfg.test_dataloader.dataset.pipeline
 
-    def opened(bar):
-        for k, image in enumerate(images):
+    def opened():
+        for k, image in enumerate(tqdm(images, unit='image', disable=None)):
             one = _open(image, k, pipeline)
             name = image.name if isinstance(image, Path) else one.name
             if isinstance(one, _Image) and boxes is not None:
@@ -321,19 +304,16 @@ def predict_images(model: nn.Module,
                 yield one
             else:
                 found.skipped[name] = one
-                bar.update()
 
-    with _progress(len(images)) as bar:
-        _predict(model, host, found, opened(bar), bar, out, None, threshold,
-                 batch_size, return_datasamples)
-    if out is not None:
-        found.write(out / 'predictions.json')
+    _predict(model, host, found, opened(), out, None, threshold, batch_size,
+             return_datasamples)
     return found
 
 
 def predict_video(model: nn.Module,
                   host: Host,
                   path: Path,
+                  video: VideoReader,
                   out: Path | None = None,
                   threshold: float = 0.3,
                   batch_size: int = 1,
@@ -349,6 +329,8 @@ def predict_video(model: nn.Module,
             :func:`~mmdense.networks.trained.load_network`.
         host (Host): Functions of the host.
         path (Path): The video.
+        video (VideoReader): Result of
+            :func:`~mmdense.networks.prediction_inputs.open_video` for it.
         out (Path, optional): Folder for the video with the predictions, which
             has the name of the other and the suffix ``.mp4``, and for
             ``predictions.json``; without it nothing is written.
@@ -362,20 +344,18 @@ def predict_video(model: nn.Module,
         is skipped; in the written video nothing is drawn into it.
 
     Raises:
-        ValueError: If the video has no frames, the written one would replace
-            it or cannot be written, the names of the classes are unknown, or
-            the visualizer of the config does not build.
+        ValueError: If the written video would replace the other or cannot be
+            written, the names of the classes are unknown, or the visualizer
+            of the config does not build.
     """
-    video = open_video(path)
     if out is not None:
-        _check_out(out, [path])
+        _make_out(out, [path])
     found = _start(model, host)
 
     def frames():
         frame = video.current_frame()  # the first
-        for k in itertools.count():
-            if frame is None:
-                return
+        while frame is not None:
+            k = video.position - 1
             height, width = frame.shape[:2]
             yield _Image(
                 dict(image=path.name, frame=k, width=width, height=height),
@@ -383,15 +363,15 @@ def predict_video(model: nn.Module,
             frame = video.read()
 
     writer = out and _video_writer(out / f'{path.stem}.mp4', video)
+    # A video may not say how many frames it has.
+    counted = tqdm(frames(), total=max(video.frame_cnt, 0), unit='frame',
+                   disable=None)
     try:
-        with _progress(max(video.frame_cnt, 0)) as bar:
-            _predict(model, host, found, frames(), bar, out, writer, threshold,
-                     batch_size, return_datasamples)
+        _predict(model, host, found, counted, out, writer, threshold,
+                 batch_size, return_datasamples)
     finally:
         if writer:
             writer.release()
-    if out is not None:
-        found.write(out / 'predictions.json')
     return found
 
 

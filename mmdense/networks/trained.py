@@ -1,5 +1,4 @@
-"""Loading a trained network, ready for the functions of its host.
-"""
+"""Loading a trained network, ready for the functions of its host."""
 import copy
 
 from mmengine.config import Config
