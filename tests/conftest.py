@@ -6,6 +6,8 @@ import importlib.util
 import pytest
 import torch
 
+from mmdense.ops import available_backends, use_backend, why_unavailable
+
 if importlib.util.find_spec('mmengine'):
     # Has the hosts' forks found before a test reads a config.
     import mmdense.registry  # noqa: F401
@@ -51,3 +53,19 @@ def mmengine_repeats_nothing():
 def tolerance():
     """``assert_close(a, b, **tolerance(dtype))``."""
     return TOLERANCES.__getitem__
+
+
+@pytest.fixture(params=['reference', 'cpu'])
+def backend(request):
+    """Run the operators on each backend that a CPU has; its name."""
+    if request.param not in available_backends():
+        pytest.skip(why_unavailable(request.param))
+    with use_backend(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def cpu_kernel():
+    """Skip where the compiled kernels are missing."""
+    if 'cpu' not in available_backends():
+        pytest.skip(why_unavailable('cpu'))

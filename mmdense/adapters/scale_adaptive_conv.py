@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from mmdense.arguments import check_map, check_pair, check_positive
 from mmdense.modules.adaptive_dilated_conv import read_old_bias
 from mmdense.ops import adaptive_dilated_conv2d
-from mmdense.ops.adaptive_dilated_conv2d.reference import output_size
+from mmdense.ops.adaptive_dilated_conv2d.places import output_size
 from mmdense.registry import MODELS
 
 

@@ -3,21 +3,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmdense.ops import available_backends, use_backend, why_unavailable
-
 pytest.importorskip('mmengine')
 
 from mmdense.adapters.scale_adaptive_conv import (  # noqa: E402
     ScaleAdaptiveConv2d,
 )
 
-
-@pytest.fixture(autouse=True, params=['reference', 'cpu'])
-def backend(request):
-    if request.param not in available_backends():
-        pytest.skip(why_unavailable(request.param))
-    with use_backend(request.param):
-        yield
+pytestmark = pytest.mark.usefixtures('backend')
 
 
 def inputs():

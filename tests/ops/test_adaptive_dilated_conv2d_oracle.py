@@ -11,12 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdense.ops import (
-    adaptive_dilated_conv2d,
-    available_backends,
-    use_backend,
-    why_unavailable,
-)
+from mmdense.ops import adaptive_dilated_conv2d
 
 # (rtol, atol) against an oracle computed in float64.
 TOLERANCES = {torch.float64: (1e-9, 1e-9), torch.float32: (1e-3, 1e-4)}
@@ -90,14 +85,6 @@ LARGE = {
     'sixty_six_in_groups': Case(
         size=(17, 19), channels=66, rates=11, out=34, groups=2),
 }
-
-
-@pytest.fixture(params=['reference', 'cpu'])
-def backend(request):
-    if request.param not in available_backends():
-        pytest.skip(why_unavailable(request.param))
-    with use_backend(request.param):
-        yield request.param
 
 
 def draw(*shape, seed=0):

@@ -3,29 +3,10 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmdense.ops import (
-    available_backends,
-    channel_shift,
-    use_backend,
-    why_unavailable,
-)
+from mmdense.ops import channel_shift, use_backend
 
 FORWARD = torch.ops.mmdense.channel_shift.default
 BACKWARD = torch.ops.mmdense.channel_shift_backward.default
-
-
-@pytest.fixture(params=['reference', 'cpu'])
-def backend(request):
-    if request.param not in available_backends():
-        pytest.skip(why_unavailable(request.param))
-    with use_backend(request.param):
-        yield request.param
-
-
-@pytest.fixture
-def cpu_kernel():
-    if 'cpu' not in available_backends():
-        pytest.skip(why_unavailable('cpu'))
 
 
 def draw(*shape, seed=0, dtype=torch.float32):

@@ -9,12 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdense.ops import (
-    available_backends,
-    channel_shift,
-    use_backend,
-    why_unavailable,
-)
+from mmdense.ops import channel_shift
 
 # (rtol, atol) against an oracle computed in float64.
 TOLERANCES = {torch.float64: (1e-10, 1e-10), torch.float32: (1e-4, 2e-5)}
@@ -25,14 +20,6 @@ SHAPES = [(2, 3, 5, 7), (1, 1, 1, 1), (2, 5, 1, 9), (1, 4, 8, 1),
           (1, 7, 4, 17), (1, 18, 3, 16), (1, 33, 2, 5)]
 # Far ones leave the map wholly; -0.75 and -1.25 straddle its edge.
 OFFSETS = (0.0, 0.25, -0.75, 1.0, -1.25, 2.5, -3.0, 60.25)
-
-
-@pytest.fixture(params=['reference', 'cpu'])
-def backend(request):
-    if request.param not in available_backends():
-        pytest.skip(why_unavailable(request.param))
-    with use_backend(request.param):
-        yield request.param
 
 
 def draw(*shape, seed=0, dtype=torch.float64):

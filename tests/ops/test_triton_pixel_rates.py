@@ -28,6 +28,9 @@ from test_triton_kernels import (  # noqa: E402
 )
 
 from mmdense.ops.adaptive_dilated_conv2d import reference  # noqa: E402
+from mmdense.ops.adaptive_dilated_conv2d.places import (  # noqa: E402
+    output_size,
+)
 
 # Shrunk to a point, fractional, whole, mirrored, beyond the map.
 RATES = 0.0, 0.3, 1.0, 2.5, -0.75, -1.0, 20.0
@@ -64,7 +67,7 @@ def operands(case, dtype=torch.float32, rates=RATES):
     x = random(generator, *shape, dtype=dtype)
     weight = random(generator, *kernel) / (kernel[1] * kernel[2])
     bias = random(generator, kernel[0], dtype=dtype)
-    size = reference.output_size(shape[2:], kernel[2:], *sizes[:3])
+    size = output_size(shape[2:], kernel[2:], *sizes[:3])
     rate = choice(generator, rates, shape[0], rate_groups, *size)
     return x, weight.to(dtype), rate, bias, sizes
 
@@ -240,7 +243,7 @@ def compile_every_launch(dtype: torch.dtype) -> None:
         x = torch.empty(shape, dtype=dtype)
         weight = torch.empty(kernel, dtype=dtype)
         sizes = stride, (kernel[2] // 2, ) * 2, (1, 1), groups
-        size = reference.output_size(shape[2:], kernel[2:], *sizes[:3])
+        size = output_size(shape[2:], kernel[2:], *sizes[:3])
         rate = torch.ones(shape[0], rate_groups, *size)
         out = conv.forward(x, weight, rate, weight[:, 0, 0, 0], *sizes)
         conv.backward(out, x, weight, rate, *sizes, (True, ) * 3)

@@ -1,6 +1,30 @@
 // Calls the kernels of cpu_pixelwise.h; part of cpu.cpp, after its helpers.
 #pragma once
 
+// A channels-last map as (samples, pixels, slabs, channels).
+at::Tensor slabs_of(const at::Tensor& x, const Rows& r) {
+  at::Tensor pixels = x.permute({0, 2, 3, 1});
+  int64_t samples = x.size(0), plane = x.size(2) * x.size(3);
+  if (r.step == 1) return pixels.view({samples, plane, r.slabs, r.channels});
+  return pixels.view({samples, plane, r.channels, r.slabs}).transpose(2, 3);
+}
+
+// run(index, first, count) for each of `number` things, `length` long, in
+// pieces; at least `grain` of them a thread.
+template <typename Run>
+void in_pieces(int64_t number, int64_t length, int64_t grain, const Run& run) {
+  constexpr int64_t step = 256;
+  int64_t pieces = divide_up(length, step);
+  at::parallel_for(0, number * pieces, grain,
+                   [&](int64_t first, int64_t last) {
+                     for (int64_t i = first; i < last; ++i) {
+                       int64_t at = i % pieces * step;
+                       run(i / pieces, at,
+                           length - at < step ? length - at : step);
+                     }
+                   });
+}
+
 // A contiguous or channels-last map with its pixels in rows, `extra` rows of
 // zeros behind each sample.
 at::Tensor to_rows(const at::Tensor& x, const Rows& r, at::ScalarType dtype,
@@ -12,12 +36,7 @@ at::Tensor to_rows(const at::Tensor& x, const Rows& r, at::ScalarType dtype,
   rows.narrow(1, plane, extra).zero_();
   rows.narrow(3, r.channels, r.padded - r.channels).zero_();
   if (is_channels_last(x)) {
-    at::Tensor from = x.permute({0, 2, 3, 1});
-    from = r.step == 1
-               ? from.view({samples, plane, r.slabs, r.channels})
-               : from.view({samples, plane, r.channels, r.slabs}).transpose(2,
-                                                                            3);
-    rows.narrow(1, 0, plane).narrow(3, 0, r.channels).copy_(from);
+    rows.narrow(1, 0, plane).narrow(3, 0, r.channels).copy_(slabs_of(x, r));
     return rows;
   }
   at::Tensor from = x.to(dtype).contiguous();
@@ -26,21 +45,16 @@ at::Tensor to_rows(const at::Tensor& x, const Rows& r, at::ScalarType dtype,
     auto run = kernels<T>().transpose;
     const T* source = from.const_data_ptr<T>();
     T* target = rows.mutable_data_ptr<T>();
-    constexpr int64_t step = 256;
-    int64_t blocks = divide_up(plane, step);
-    at::parallel_for(
-        0, samples * r.slabs * blocks, 1, [&](int64_t first, int64_t last) {
-          for (int64_t i = first; i < last; ++i) {
-            int64_t p = i % blocks * step, slab = i / blocks % r.slabs;
-            int64_t n = i / blocks / r.slabs;
-            run(r.channels, plane - p < step ? plane - p : step,
-                source + (n * x.size(1) + slab * r.slab_step) * plane + p,
-                r.step * plane,
-                target + (n * (plane + extra) + p) * r.pitch() +
-                    slab * r.padded,
-                r.pitch());
-          }
-        });
+    in_pieces(samples * r.slabs, plane, 1,
+              [&](int64_t i, int64_t p, int64_t count) {
+                int64_t slab = i % r.slabs, n = i / r.slabs;
+                run(r.channels, count,
+                    source + (n * x.size(1) + slab * r.slab_step) * plane + p,
+                    r.step * plane,
+                    target + (n * (plane + extra) + p) * r.pitch() +
+                        slab * r.padded,
+                    r.pitch());
+              });
   });
   return rows;
 }
@@ -54,11 +68,8 @@ at::Tensor from_rows(const at::Tensor& rows, const Rows& r,
   if (is_channels_last(like)) {
     at::Tensor out =
         at::empty(size, like.options(), at::MemoryFormat::ChannelsLast);
-    at::Tensor to = out.permute({0, 2, 3, 1});
-    to = r.step == 1
-             ? to.view({samples, plane, r.slabs, r.channels})
-             : to.view({samples, plane, r.channels, r.slabs}).transpose(2, 3);
-    to.copy_(rows.narrow(1, 0, plane).narrow(3, 0, r.channels));
+    slabs_of(out, r).copy_(
+        rows.narrow(1, 0, plane).narrow(3, 0, r.channels));
     return out;
   }
   at::Tensor out = at::empty(size, rows.options());
@@ -67,21 +78,16 @@ at::Tensor from_rows(const at::Tensor& rows, const Rows& r,
     auto run = kernels<T>().transpose;
     const T* source = rows.const_data_ptr<T>();
     T* target = out.mutable_data_ptr<T>();
-    constexpr int64_t step = 256;
-    int64_t blocks = divide_up(plane, step);
-    at::parallel_for(
-        0, samples * r.slabs * blocks, 1, [&](int64_t first, int64_t last) {
-          for (int64_t i = first; i < last; ++i) {
-            int64_t p = i % blocks * step, slab = i / blocks % r.slabs;
-            int64_t n = i / blocks / r.slabs;
-            run(plane - p < step ? plane - p : step, r.channels,
-                source + (n * (plane + extra) + p) * r.pitch() +
-                    slab * r.padded,
-                r.pitch(),
-                target + (n * size[1] + slab * r.slab_step) * plane + p,
-                r.step * plane);
-          }
-        });
+    in_pieces(samples * r.slabs, plane, 1,
+              [&](int64_t i, int64_t p, int64_t count) {
+                int64_t slab = i % r.slabs, n = i / r.slabs;
+                run(count, r.channels,
+                    source + (n * (plane + extra) + p) * r.pitch() +
+                        slab * r.padded,
+                    r.pitch(),
+                    target + (n * size[1] + slab * r.slab_step) * plane + p,
+                    r.step * plane);
+              });
   });
   return out.to(like.scalar_type());
 }
@@ -97,17 +103,12 @@ at::Tensor transpose_matrices(const at::Tensor& from, int64_t matrices,
     auto run = kernels<T>().transpose;
     const T* source = from.const_data_ptr<T>();
     T* target = to.mutable_data_ptr<T>();
-    constexpr int64_t step = 256;
-    int64_t blocks = divide_up(columns, step);
-    at::parallel_for(
-        0, matrices * blocks, 16, [&](int64_t first, int64_t last) {
-          for (int64_t i = first; i < last; ++i) {
-            int64_t c = i % blocks * step, at = i / blocks * columns;
-            run(rows, columns - c < step ? columns - c : step,
-                source + at * rows + c, columns, target + (at + c) * padded,
-                padded);
-          }
-        });
+    in_pieces(matrices, columns, 16,
+              [&](int64_t i, int64_t c, int64_t count) {
+                int64_t at = i * columns;
+                run(rows, count, source + at * rows + c, columns,
+                    target + (at + c) * padded, padded);
+              });
   });
   return to;
 }
@@ -171,18 +172,11 @@ struct PixelOperands {
   }
   template <typename T>
   PixelCall<T> call() const {
-    return {s,
-            plan,
-            x.const_data_ptr<T>(),
-            nullptr,
-            rate.const_data_ptr<T>(),
-            rate_of.const_data_ptr<int32_t>(),
-            nullptr,
-            nullptr,
-            nullptr,
-            nullptr,
-            nullptr,
-            nullptr};
+    PixelCall<T> f{s, plan};
+    f.x = x.const_data_ptr<T>();
+    f.rate = rate.const_data_ptr<T>();
+    f.rate_of = rate_of.const_data_ptr<int32_t>();
+    return f;
   }
 };
 

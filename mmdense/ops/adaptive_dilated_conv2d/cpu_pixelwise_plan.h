@@ -74,11 +74,11 @@ template <typename T>
 struct PixelCall {
   Shape shape;
   PixelPlan plan;
-  const T *x, *weight, *rate;
-  const int32_t* rate_of;
-  T* out;
-  const T *grad, *grad_tiles;
-  T *grad_x, *grad_weight, *grad_rate;
+  const T *x = nullptr, *weight = nullptr, *rate = nullptr;
+  const int32_t* rate_of = nullptr;
+  T* out = nullptr;
+  const T *grad = nullptr, *grad_tiles = nullptr;
+  T *grad_x = nullptr, *grad_weight = nullptr, *grad_rate = nullptr;
 
   int64_t sample_size() const {
     return (shape.y.in * shape.x.in + 1) * plan.in.pitch();

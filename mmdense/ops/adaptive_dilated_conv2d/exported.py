@@ -3,6 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.ops.adaptive_dilated_conv2d.places import (
+    middles_and_steps,
+    output_size,
+)
 from mmdense.ops.channel_shift.exported import band
 
 
@@ -23,31 +27,26 @@ def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
     batch, channels, height, width = x.shape
     rate_groups = rate.shape[1]
     out_channels, _, *kernel = weight.shape
+    size = output_size(x.shape[2:], kernel, stride, padding, dilation)
     axes = []
     for a in (0, 1):
-        length = (x.shape[2 + a] + 2 * padding[a] - dilation[a] *
-                  (kernel[a] - 1) - 1) // stride[a] + 1
-        middle = (kernel[a] - 1) // 2
-        tap = torch.arange(-middle, middle + 1, device=x.device)
-        position = torch.arange(length, device=x.device) * stride[a] + (
-            dilation[a] * middle - padding[a])
+        middles, steps = middles_and_steps(size[a], kernel[a], stride[a],
+                                           padding[a], dilation[a], x.device)
         pixel = torch.arange(x.shape[2 + a], device=x.device)
         # (N, g, 1, k, 1, 1)
-        offset = rate[:, :, None, None, None, None] * (
-            dilation[a] * tap[:, None, None])
-        axes.append((pixel, position, offset))
+        offset = rate[:, :, None, None, None, None] * steps[:, None, None]
+        axes.append((pixel, middles, offset))
     (row, top, down), (column, left, right) = axes
     rows = band(row - top[:, None], down)  # (N, g, 1, k_h, H_out, H)
     columns = band(column[:, None] - left, right)  # (N, g, 1, k_w, W, W_out)
     # All vertical taps in one product: (N, g, C / g, 1, k_h * H_out, W).
     taps = rows.reshape(
-        batch, rate_groups, 1, 1, kernel[0] * rows.shape[4], height) @ x.to(
+        batch, rate_groups, 1, 1, kernel[0] * size[0], height) @ x.to(
             rate.dtype).reshape(batch, rate_groups, channels // rate_groups, 1,
                                 height, width)
     taps = taps @ columns  # (N, g, C / g, k_w, k_h * H_out, W_out)
     out = F.conv2d(
-        taps.reshape(batch, channels * kernel[1] * kernel[0], rows.shape[4],
-                     columns.shape[5]),
+        taps.reshape(batch, channels * kernel[1] * kernel[0], *size),
         weight.to(rate.dtype).transpose(2, 3).reshape(out_channels, -1, 1, 1),
         None if bias is None else bias.to(rate.dtype),
         groups=groups)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmdense.ops import backend
 from mmdense.ops.adaptive_dilated_conv2d import exported, reference
+from mmdense.ops.adaptive_dilated_conv2d.places import output_size
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -90,8 +91,8 @@ def adaptive_dilated_conv2d(x: Tensor,
     padding = _padding(padding, weight, stride, dilation)
     _check_size(x, weight, padding, dilation)
     if rate.dim() == 4:
-        size = reference.output_size(x.shape[2:], weight.shape[2:], stride,
-                                     padding, dilation)
+        size = output_size(x.shape[2:], weight.shape[2:], stride, padding,
+                           dilation)
         if list(rate.shape[2:]) != size:
             _refuse(
                 ValueError, 'rate must have shape (N, g, H_out, W_out) with '
@@ -220,8 +221,8 @@ def _triton():
 
 
 def _out_shape(x, weight, stride, padding, dilation):
-    size = reference.output_size(x.shape[2:], weight.shape[2:], stride,
-                                 padding, dilation)
+    size = output_size(x.shape[2:], weight.shape[2:], stride, padding,
+                       dilation)
     return (x.shape[0], weight.shape[0], *size)
 
 

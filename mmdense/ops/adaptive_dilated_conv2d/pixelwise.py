@@ -1,8 +1,8 @@
 """The definition of the convolution with a rate for every output position."""
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.ops.adaptive_dilated_conv2d.places import middles_and_steps
 from mmdense.ops.channel_shift.reference import split
 
 
@@ -16,19 +16,8 @@ def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
     too: a tap is no shift of the whole map any more, so its four neighbours
     are looked up for every position.
 
-    Args:
-        x (Tensor): (N, C, H, W).
-        weight (Tensor): (C_out, C / groups, k_h, k_w), odd kernel.
-        rate (Tensor): (N, g, H_out, W_out), float32 (float64 for a float64
-            ``x``); computes in this dtype.
-        bias (Tensor, optional): (C_out,).
-        stride (list[int]): Rows, columns; so are padding and dilation.
-        padding (list[int]): Zeros before and after each axis.
-        dilation (list[int]): Nominal dilation, what a rate of 1 means.
-        groups (int): Convolution groups.
-
-    Returns:
-        Tensor: (N, C_out, H_out, W_out), dtype of ``x``.
+    Arguments and result are those of the reference, ``rate`` being
+    (N, g, H_out, W_out).
     """
     batch, channels, height, width = x.shape
     rate_groups, *size = rate.shape[1:]
@@ -39,12 +28,10 @@ def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
     rate = rate[:, :, :, None, :, None]
     places = []
     for a, behind in ((0, (1, 1)), (1, ())):
-        middle = kernel[a] // 2
-        tap = torch.arange(-middle, middle + 1, device=x.device)
-        whole, rest = split(rate * (dilation[a] * tap).view(-1, *behind))
-        position = torch.arange(size[a], device=x.device) * stride[a] + (
-            dilation[a] * middle - padding[a])
-        places.append((whole + position.view(-1, 1, *behind), rest))
+        middles, steps = middles_and_steps(size[a], kernel[a], stride[a],
+                                           padding[a], dilation[a], x.device)
+        whole, rest = split(rate * steps.view(-1, *behind))
+        places.append((whole + middles.view(-1, 1, *behind), rest))
     (y, rest_y), (z, rest_z) = places
     # Channel c belongs to group floor(c * g / C): C / g neighbours share.
     shape = (batch, rate_groups, channels // rate_groups)

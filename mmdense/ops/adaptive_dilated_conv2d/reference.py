@@ -1,32 +1,13 @@
 """The definition of the adaptive dilated convolution, in plain PyTorch."""
-from collections.abc import Sequence
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmdense.ops.adaptive_dilated_conv2d import pixelwise
+from mmdense.ops.adaptive_dilated_conv2d.places import (
+    middles_and_steps,
+    output_size,
+)
 from mmdense.ops.channel_shift.reference import read_axis, split
-
-
-def output_size(size: Sequence[int], kernel: Sequence[int],
-                stride: Sequence[int], padding: Sequence[int],
-                dilation: Sequence[int]) -> list[int]:
-    """Give the size of the map a convolution returns.
-
-    Args:
-        size (Sequence[int]): Rows, columns of its input; so are all others.
-        kernel (Sequence[int]): Of the weight.
-        stride (Sequence[int]): At least 1.
-        padding (Sequence[int]): Zeros before and after each axis.
-        dilation (Sequence[int]): Nominal dilation.
-
-    Returns:
-        list[int]: Rows, columns; below 1 where the padded input does not
-        cover the kernel.
-    """
-    return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(
-        size, kernel, stride, padding, dilation, strict=True)]
 
 
 def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
@@ -70,13 +51,11 @@ def adaptive_dilated_conv2d(x: Tensor, weight: Tensor, rate: Tensor,
     # All taps of an output position beside each other: a map kernel times as
     # high and wide as the output, which a stride of the kernel walks through.
     for a in (0, 1):
-        middle = (kernel[a] - 1) // 2
-        tap = torch.arange(-middle, middle + 1, device=x.device)
-        whole, rest = split(rate[..., None] * (dilation[a] * tap))
-        position = torch.arange(size[a], device=x.device) * stride[a] + (
-            dilation[a] * middle - padding[a])
+        middles, steps = middles_and_steps(size[a], kernel[a], stride[a],
+                                           padding[a], dilation[a], x.device)
+        whole, rest = split(rate[..., None] * steps)
         # (N, C, L, 1 and k): position before tap.
-        whole = position[:, None] + whole[:, :, None]
+        whole = middles[:, None] + whole[:, :, None]
         rest = rest[:, :, None].expand(whole.shape)
         sampled = read_axis(sampled, whole.flatten(2), rest.flatten(2), 2 + a)
     out = F.conv2d(

@@ -28,13 +28,7 @@ def channel_shift(x: Tensor, offset: Tensor) -> Tensor:
     Equal to the reference, but that a NaN or an infinity in ``x`` makes its
     row and its column NaN.
 
-    Args:
-        x (Tensor): (N, C, H, W).
-        offset (Tensor): (dy, dx) in pixels, (N, C, 2), float32 (float64 for
-            a float64 ``x``); computes in this dtype.
-
-    Returns:
-        Tensor: (N, C, H, W), dtype of ``x``.
+    Arguments and result are those of the reference.
     """
     row, column = (torch.arange(size, device=x.device)
                    for size in x.shape[2:])

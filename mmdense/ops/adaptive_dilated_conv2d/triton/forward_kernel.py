@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmdense.ops.adaptive_dilated_conv2d.reference import output_size
+from mmdense.ops.adaptive_dilated_conv2d.places import output_size
 from mmdense.ops.adaptive_dilated_conv2d.triton.sampling import (
     channels_of,
     planes_of,

@@ -8,6 +8,7 @@ from mmdense.ops.adaptive_dilated_conv2d.triton.sampling import (
     channels_of,
     planes_of,
     positions_of,
+    rates_of,
     sample_tap,
     slope_of,
     tile_dot,
@@ -106,10 +107,8 @@ def _products_kernel(grad, x, weight, rate, products, slopes, first_n,
             acc.to(products.dtype.element_ty),
             mask=mask)
     if NEEDS_RATE:
-        r = tl.load(
-            rate + n * rate_groups + c // (channels // rate_groups),
-            mask=in_in,
-            other=0.0)[:, None]
+        r = rates_of(rate, n, channels, rate_groups, c, in_in, position,
+                     in_tile, out_area, False)
         plane = planes_of(x, n, channels, c, height * width)[:, None]
         row, column = row[None, :], column[None, :]
         i = tap // KW - KH // 2
@@ -183,7 +182,7 @@ def _collect_kernel(products, rate, grad_x, first_n, first_block, channels,
     n = first_n + local_n
     lane = part * ROWS + tl.arange(0, ROWS)
     block = first_block + local_block
-    # `_channels` again, for the lanes of this part alone.
+    # `channels_of` again, for the lanes of this part alone.
     if DOT:
         in_blocks = tl.cdiv(in_group, BLOCK_IN)
         inner = block % in_blocks * BLOCK_IN + lane
@@ -196,11 +195,9 @@ def _collect_kernel(products, rate, grad_x, first_n, first_block, channels,
                                                 -start_y, -start_x, BLOCK_P)
     row, column = row[None, :], column[None, :]
     mask = in_in[:, None] & in_tile[None, :]
-    r = tl.load(
-        rate + n * rate_groups + c // (channels // rate_groups),
-        mask=in_in,
-        other=0.0)[:, None]
     out_area = out_height * out_width
+    r = rates_of(rate, n, channels, rate_groups, c, in_in, position, in_tile,
+                 out_area, False)
     slot = (local_n.to(tl.int64) * blocks + local_block) * BLOCK_IN + lane
     acc = tl.zeros([ROWS, BLOCK_P], tl.float32)
     for tap in range(KH * KW):
