@@ -158,7 +158,12 @@ def exporting() -> bool:
 
 
 def asked() -> str:
-    """Return what :func:`use_backend` asked for, ``'auto'`` outside it."""
+    """Return what was asked for.
+
+    Returns:
+        str: A backend of :func:`use_backend`, ``'exported'`` within
+        :func:`use_exported_forms`, ``'auto'`` outside both.
+    """
     return _asked
 
 

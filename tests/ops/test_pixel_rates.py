@@ -383,7 +383,7 @@ def test_exports_with_a_free_batch_size(backend):
 
 
 @pytest.mark.skipif(
-    not hasattr(torch.export.Dim, 'AUTO'), reason='wants torch 2.6')
+    not hasattr(torch.export.Dim, 'AUTO'), reason='needs torch 2.6')
 def test_onnxruntime_runs_the_exported_graph(tmp_path):
     runtime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')

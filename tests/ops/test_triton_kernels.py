@@ -29,7 +29,7 @@ needs_triton = pytest.mark.skipif(
 # Its interpreter returns zeros even of a single multiplication, and its
 # compiler takes attributes of another form than is given it here.
 needs_later_triton = pytest.mark.skipif(
-    torch.__version__ < (2, 5), reason='wants a later triton than 3.0')
+    torch.__version__ < (2, 5), reason='needs a later triton than 3.0')
 # Where functions `check_*` compute.
 DEVICE = 'cpu' if os.environ.get('TRITON_INTERPRET') == '1' else 'cuda'
 HALVES = torch.float16, torch.bfloat16
